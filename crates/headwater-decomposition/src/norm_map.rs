@@ -1,0 +1,136 @@
+//! Norm maps by a Gram matrix: ‖y_ij‖ for all pairs, and no y_ij.
+
+use burn::tensor::Tensor;
+use headwater_transformer::{LayerNorm, SelfAttention};
+
+use crate::sums::Diagonal;
+
+/// α² underflows float32 where α < 1e-19, long before α itself does. The Gram
+/// matrix is scaled by this power of two (exactly) and the norms by the
+/// inverse of its root.
+const GRAM_SCALE: f64 = (1u64 << 60) as f64;
+const NORM_SCALE: f64 = 1.0 / (1u64 << 30) as f64;
+
+/// Bytes of one block of transformed vectors U.
+const BLOCK_BYTES: usize = 32 << 20;
+
+/// The linear map from a head's values to the residual stream at some scope:
+/// W_O^h, then whatever the components behind attention do to every part alike.
+#[derive(Debug, Clone)]
+pub(crate) struct OutputMap {
+    /// `[head, d_head, d_model]`.
+    by_head: Tensor<3>,
+}
+
+impl OutputMap {
+    /// ATTN: f^h(x_j) = v^h_j W_O^h.
+    pub(crate) fn attention(attention: &SelfAttention) -> Self {
+        let [d_model, width] = attention.output.weight.dims();
+        let by_head = attention.output.weight.clone().transpose().reshape([
+            attention.n_heads,
+            width / attention.n_heads,
+            d_model,
+        ]);
+        Self { by_head }
+    }
+
+    /// LN without its division by s(y_i): centre, scale by γ. Folding the two
+    /// into W_O costs d_model² once instead of T·H·d_model a sequence.
+    pub(crate) fn layer_norm(self, norm: &LayerNorm) -> Self {
+        let centred = self.by_head.clone() - self.by_head.mean_dim(2);
+        Self {
+            by_head: centred * norm.weight.clone().unsqueeze(),
+        }
+    }
+
+    /// U_j = (f^1(x_j), …, f^H(x_j)) for a block of sources.
+    ///
+    /// # Shapes
+    /// `values`: `[batch, head, source, d_head]`; result `[batch, source, head, d_model]`.
+    pub(crate) fn transformed(&self, values: Tensor<4>) -> Tensor<4> {
+        values
+            .matmul(self.by_head.clone().unsqueeze())
+            .swap_dims(1, 2)
+    }
+
+    /// G_j = U_j U_jᵀ for every source, scaled by [`GRAM_SCALE`].
+    ///
+    /// U is made and dropped block by block: 2·T·d_model² + 2·T·H²·d_model
+    /// FLOPs, [`BLOCK_BYTES`] of memory or one source, if that is more.
+    ///
+    /// # Shapes
+    /// `values`: `[batch, head, source, d_head]`; result `[batch, source, head, head]`.
+    fn gram(&self, values: &Tensor<4>) -> Tensor<4> {
+        let [batch, heads, sources, _] = values.dims();
+        let d_model = self.by_head.dims()[2];
+        let source_bytes = batch * heads * d_model * values.dtype().size();
+        let block = (BLOCK_BYTES / source_bytes).clamp(1, sources);
+        let blocks = values
+            .clone()
+            .split(block, 2)
+            .into_iter()
+            .map(|values| {
+                let u = self.transformed(values);
+                u.clone().matmul(u.transpose())
+            })
+            .collect();
+        Tensor::cat(blocks, 1) * GRAM_SCALE
+    }
+}
+
+/// The Gram matrices of one output map; shared by the scopes between which
+/// that map does not change.
+#[derive(Debug, Clone)]
+pub(crate) struct Gram {
+    /// `[batch, source, head, head]`, scaled.
+    scaled: Tensor<4>,
+}
+
+impl Gram {
+    pub(crate) fn new(map: &OutputMap, values: &Tensor<4>) -> Self {
+        Self {
+            scaled: map.gram(values),
+        }
+    }
+
+    /// ‖f^h(x_j)‖, the roots of the diagonals, `[batch, head, source]`.
+    pub(crate) fn transformed_norms(&self) -> Tensor<3> {
+        let [_, _, heads, _] = self.scaled.dims();
+        let identity = Tensor::<2>::eye(heads, (&self.scaled.device(), self.scaled.dtype()));
+        let diagonal: Tensor<3> = (self.scaled.clone() * identity.unsqueeze())
+            .sum_dim(3)
+            .squeeze_dim(3);
+        (diagonal.sqrt() * NORM_SCALE).swap_dims(1, 2)
+    }
+
+    /// ‖Σ_h α^h_ij U^h_j‖ = sqrt(α_ijᵀ G_j α_ij) for all pairs.
+    ///
+    /// 2·T²·H² FLOPs and twice the memory of α. Rounding can push a form that
+    /// is almost zero below it; it is clamped.
+    ///
+    /// # Shapes
+    /// `weights`: `[batch, head, target, source]`; result `[batch, target, source]`.
+    pub(crate) fn norms(&self, weights: &Tensor<4>) -> Tensor<3> {
+        let by_source = weights.clone().permute([0, 3, 2, 1]);
+        let squares = (by_source.clone().matmul(self.scaled.clone()) * by_source).sum_dim(3);
+        let norms: Tensor<3> = squares.clamp_min(0.0).sqrt().squeeze_dim(3);
+        norms.swap_dims(1, 2) * NORM_SCALE
+    }
+}
+
+/// The norm map of a scope: off the diagonal by the Gram form, divided by the
+/// target's s where a layer norm is in the scope; on it ‖y_ii‖ as it is, with
+/// its residual.
+pub(crate) fn norm_map(
+    gram: &Gram,
+    weights: &Tensor<4>,
+    scale: Option<&Tensor<3>>,
+    preserving_norms: Tensor<2>,
+    diagonal: &Diagonal,
+) -> Tensor<3> {
+    let mut norms = gram.norms(weights);
+    if let Some(scale) = scale {
+        norms = norms / scale.clone();
+    }
+    diagonal.replace(norms, preserving_norms)
+}

@@ -1,0 +1,159 @@
+//! The one place of the workspace where a backend has a name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::{DType, Device};
+
+use crate::Error;
+
+/// A device by name; which ones exist is decided by Cargo features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DeviceName {
+    /// The CPU through burn-flex (feature `flex`, on by default).
+    #[cfg(feature = "flex")]
+    Flex,
+    /// The CPU through burn-ndarray (feature `ndarray`; deprecated upstream).
+    #[cfg(feature = "ndarray")]
+    NdArray,
+    /// A GPU through wgpu: Vulkan, Metal or DirectX (feature `wgpu`).
+    #[cfg(feature = "wgpu")]
+    Wgpu,
+    /// An NVIDIA GPU through CUDA (feature `cuda`).
+    #[cfg(feature = "cuda")]
+    Cuda,
+}
+
+impl DeviceName {
+    /// The devices compiled into this build, best first for a CPU-only machine.
+    pub const ENABLED: &'static [DeviceName] = &[
+        #[cfg(feature = "flex")]
+        DeviceName::Flex,
+        #[cfg(feature = "ndarray")]
+        DeviceName::NdArray,
+        #[cfg(feature = "wgpu")]
+        DeviceName::Wgpu,
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda,
+    ];
+
+    /// The name as it is typed: `flex`, `ndarray`, `wgpu` or `cuda`.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "flex")]
+            DeviceName::Flex => "flex",
+            #[cfg(feature = "ndarray")]
+            DeviceName::NdArray => "ndarray",
+            #[cfg(feature = "wgpu")]
+            DeviceName::Wgpu => "wgpu",
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda => "cuda",
+        }
+    }
+
+    /// Opens the device.
+    pub fn device(self) -> Device {
+        match self {
+            #[cfg(feature = "flex")]
+            DeviceName::Flex => Device::flex(),
+            #[cfg(feature = "ndarray")]
+            #[allow(deprecated)] // Kept on purpose: users ask for it.
+            DeviceName::NdArray => Device::ndarray(),
+            #[cfg(feature = "wgpu")]
+            DeviceName::Wgpu => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda => Device::cuda(0),
+        }
+    }
+
+    /// Whether the device computes in `precision`; wgpu has no float64.
+    pub fn supports(self, precision: Precision) -> bool {
+        match self {
+            #[cfg(feature = "wgpu")]
+            DeviceName::Wgpu => precision == Precision::F32,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::ENABLED
+            .iter()
+            .copied()
+            .find(|device| device.name() == name)
+            .ok_or_else(|| Error::UnknownDevice {
+                name: name.to_owned(),
+                enabled: Self::ENABLED
+                    .iter()
+                    .map(|device| device.name())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })
+    }
+}
+
+/// The element type of every tensor of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// float32, the default.
+    #[default]
+    F32,
+    /// float64, for checking.
+    F64,
+}
+
+impl Precision {
+    /// The name as it is typed: `f32` or `f64`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F64 => "f64",
+        }
+    }
+
+    /// Burn's element type.
+    pub fn dtype(self) -> DType {
+        match self {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        }
+    }
+
+    /// Bytes of one element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Precision::F32 => 4,
+            Precision::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "f32" => Ok(Precision::F32),
+            "f64" => Ok(Precision::F64),
+            _ => Err(Error::UnknownPrecision {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
