@@ -1,0 +1,102 @@
+//! What `config.json` says about a model, in one vocabulary for all families.
+
+/// The sizes and choices that fix a model's arithmetic.
+///
+/// All sizes are at least 1 except `position_offset` and `token_types`;
+/// `n_heads` divides `d_model`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Architecture {
+    /// Which table of checkpoint names the model follows.
+    pub family: Family,
+    /// `model_type` as the configuration spells it, for instance `xlm-roberta`.
+    pub model_type: String,
+    /// Rows of the word embedding table.
+    pub vocab_size: usize,
+    /// Width of the hidden states.
+    pub d_model: usize,
+    /// Width of the embeddings; another than `d_model` only in ELECTRA, which then projects.
+    pub d_embedding: usize,
+    /// Number of layers.
+    pub n_layers: usize,
+    /// Attention heads a layer.
+    pub n_heads: usize,
+    /// Width of the feed-forward block.
+    pub d_ff: usize,
+    /// The longest input: rows of the position table less `position_offset`.
+    pub max_positions: usize,
+    /// Row of the position table that the first token takes: 0, or `pad_token_id + 1` in RoBERTa.
+    pub position_offset: usize,
+    /// Rows of the token type table; 0 where the model has none (DistilBERT).
+    pub token_types: usize,
+    /// The ε added to the variance in every layer normalization.
+    pub layer_norm_eps: f64,
+    /// The feed-forward block's nonlinearity.
+    pub activation: Activation,
+    /// The token that fills up shorter inputs.
+    pub pad_token_id: u32,
+}
+
+impl Architecture {
+    /// Width of one attention head, `d_model / n_heads`.
+    pub fn d_head(&self) -> usize {
+        self.d_model / self.n_heads
+    }
+}
+
+/// A group of models whose checkpoints name their tensors alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Family {
+    /// `bert`.
+    Bert,
+    /// `roberta`, `xlm-roberta`, `camembert`: positions start behind the padding token's.
+    Roberta,
+    /// `distilbert`: no token types, names of its own.
+    DistilBert,
+    /// `electra`: embeddings may be narrower than the hidden states.
+    Electra,
+}
+
+/// An elementwise nonlinearity g.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Activation {
+    /// x Φ(x), with Φ the normal distribution function (`gelu`).
+    Gelu,
+    /// 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (`gelu_new`, `gelu_pytorch_tanh`, `gelu_fast`).
+    GeluTanh,
+    /// x σ(1.702 x) (`quick_gelu`).
+    QuickGelu,
+    /// max(x, 0) (`relu`).
+    Relu,
+    /// x σ(x) (`silu`, `swish`).
+    Silu,
+    /// tanh x (`tanh`).
+    Tanh,
+}
+
+impl Activation {
+    /// Every name that a configuration may use.
+    const NAMES: [(&str, Self); 10] = [
+        ("gelu", Self::Gelu),
+        ("gelu_python", Self::Gelu),
+        ("gelu_new", Self::GeluTanh),
+        ("gelu_pytorch_tanh", Self::GeluTanh),
+        ("gelu_fast", Self::GeluTanh),
+        ("quick_gelu", Self::QuickGelu),
+        ("relu", Self::Relu),
+        ("silu", Self::Silu),
+        ("swish", Self::Silu),
+        ("tanh", Self::Tanh),
+    ];
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let known = Self::NAMES.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, activation)| activation)
+    }
+
+    /// The names, for an error message.
+    pub(crate) fn names() -> String {
+        Self::NAMES.map(|(name, _)| name).join(", ")
+    }
+}

@@ -1,0 +1,289 @@
+//! Opening a checkpoint and reading its parameters.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::families::{self, Expected};
+use crate::nearest::nearest;
+use crate::weights::{Entry, Weights};
+use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Tokenizer, hub};
+
+/// A checkpoint whose configuration and tensor shapes have been checked against each other.
+///
+/// Opening reads headers only. Weights are read one tensor at a time, so that
+/// no more than one is in memory for this type's sake.
+#[derive(Debug)]
+pub struct Checkpoint {
+    name: String,
+    directory: PathBuf,
+    architecture: Architecture,
+    parameters: Vec<Parameter>,
+    unused: Vec<UnusedTensor>,
+    /// Canonical name to index into `parameters`.
+    indices: HashMap<String, usize>,
+    weights: Weights,
+}
+
+/// A tensor that the architecture uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// This crate's name, for instance `layers.0.attention.query.weight`.
+    pub name: String,
+    /// The name in the file, for instance `bert.encoder.layer.0.attention.self.query.weight`.
+    pub name_in_file: String,
+    /// The shape, which agrees with the architecture; a linear layer's weight is `[out, in]`.
+    pub shape: Vec<usize>,
+    /// The element type in the file.
+    pub dtype: Dtype,
+}
+
+/// A tensor that the architecture has no use for: a task head, a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnusedTensor {
+    /// The name in the file.
+    pub name: String,
+    /// The shape in the file.
+    pub shape: Vec<usize>,
+    /// The element type in the file.
+    pub dtype: Dtype,
+}
+
+impl Checkpoint {
+    /// Opens a directory that holds `config.json` and `model.safetensors`, or an index and its shards.
+    ///
+    /// # Errors
+    ///
+    /// Where a file is missing or damaged, the configuration is one that would
+    /// give wrong numbers, or a tensor's name, shape or type does not fit it.
+    pub fn open_directory(directory: impl AsRef<Path>) -> Result<Self, Error> {
+        let directory = directory.as_ref();
+        Self::open_named(directory.display().to_string(), directory)
+    }
+
+    /// Opens a directory if one exists at that path, else fetches the hub's model of that name.
+    ///
+    /// Files that are in the hub's cache already are not fetched again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::open_directory`], and where the model cannot be
+    /// fetched; without the feature `hub` that is always so.
+    pub fn open(model: &str, hub: &HubOptions) -> Result<Self, Error> {
+        if Path::new(model).is_dir() {
+            return Self::open_directory(model);
+        }
+        let directory = hub::fetch(model, hub)?;
+        Self::open_named(model.to_owned(), &directory)
+    }
+
+    fn open_named(name: String, directory: &Path) -> Result<Self, Error> {
+        if !directory.is_dir() {
+            let path = directory.to_owned();
+            return Err(Error::MissingDirectory { path });
+        }
+        let architecture = families::architecture(&Config::read(directory)?)?;
+        let weights = Weights::open(directory)?;
+        let parameters = resolve(&architecture, &weights.tensors)?;
+
+        let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
+        let unused = weights
+            .tensors
+            .iter()
+            .filter(|(name, _)| !used.contains(name.as_str()));
+        let unused = unused.map(|(name, entry)| UnusedTensor {
+            name: name.clone(),
+            shape: entry.shape.clone(),
+            dtype: entry.dtype,
+        });
+        let indices = parameters
+            .iter()
+            .enumerate()
+            .map(|(index, p)| (p.name.clone(), index));
+        Ok(Self {
+            name,
+            directory: directory.to_owned(),
+            unused: unused.collect(),
+            indices: indices.collect(),
+            architecture,
+            parameters,
+            weights,
+        })
+    }
+
+    /// What the user called the model.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory that holds the files; inside the hub's cache for a fetched model.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The sizes and choices of `config.json`.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The tensors that the architecture uses, embeddings first, then layer by layer.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The tensors in the file that the architecture has no use for, by name.
+    pub fn unused(&self) -> &[UnusedTensor] {
+        &self.unused
+    }
+
+    /// Number of elements in all used tensors.
+    pub fn parameter_count(&self) -> usize {
+        let elements = self
+            .parameters
+            .iter()
+            .map(|p| p.shape.iter().product::<usize>());
+        elements.sum()
+    }
+
+    /// Whether the architecture has a parameter of this canonical name.
+    pub fn has(&self, canonical: &str) -> bool {
+        self.indices.contains_key(canonical)
+    }
+
+    /// Reads one parameter from disk.
+    ///
+    /// # Errors
+    ///
+    /// Where the architecture has no such parameter, the file cannot be read,
+    /// or a value is an infinity or a NaN.
+    pub fn read(&self, canonical: &str) -> Result<HostTensor, Error> {
+        let Some(&index) = self.indices.get(canonical) else {
+            return Err(Error::UnknownParameter {
+                name: canonical.to_owned(),
+            });
+        };
+        let Parameter {
+            name_in_file,
+            shape,
+            dtype,
+            ..
+        } = &self.parameters[index];
+        let bytes = self.weights.read(&self.weights.tensors[name_in_file])?;
+        let tensor = HostTensor::new(shape.clone(), *dtype, bytes);
+        match tensor.first_not_finite() {
+            Some((index, value)) => Err(Error::NotFinite {
+                name: name_in_file.clone(),
+                index,
+                value,
+            }),
+            None => Ok(tensor),
+        }
+    }
+
+    /// SHA-256 of the weights in hexadecimal, as `sha256sum model.safetensors` prints it.
+    ///
+    /// Of a sharded model it is that of all shards one after another in the
+    /// order of their names: `cat model-*.safetensors | sha256sum`.
+    ///
+    /// # Errors
+    ///
+    /// Where a file cannot be read.
+    pub fn weights_sha256(&self) -> Result<String, Error> {
+        self.weights.sha256()
+    }
+
+    /// Reads `tokenizer.json`, with padding and truncation switched off.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or none that the tokenizers library understands.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        let path = self.directory.join("tokenizer.json");
+        if !path.is_file() {
+            let directory = self.directory.clone();
+            return Err(Error::MissingTokenizer { directory });
+        }
+        let malformed = |source| Error::MalformedTokenizer {
+            path: path.clone(),
+            source,
+        };
+        let mut tokenizer = Tokenizer::from_file(&path).map_err(malformed)?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(malformed)?;
+        Ok(tokenizer)
+    }
+}
+
+/// Finds every tensor of the architecture in the file and checks its shape and type.
+fn resolve(
+    architecture: &Architecture,
+    tensors: &BTreeMap<String, Entry>,
+) -> Result<Vec<Parameter>, Error> {
+    let table = families::table(architecture.family);
+    // The word embeddings show which prefix the file uses.
+    let holds = |name: String| tensors.contains_key(&name);
+    let has_words = |prefix: &&&str| {
+        let words = table.expected(architecture).next();
+        words.is_some_and(|words| {
+            words
+                .spellings
+                .iter()
+                .any(|name| holds(format!("{prefix}{name}")))
+        })
+    };
+    let prefix = table
+        .prefixes
+        .iter()
+        .find(has_words)
+        .unwrap_or(&table.prefixes[0]);
+
+    let mut parameters = Vec::new();
+    for Expected {
+        canonical,
+        spellings,
+        shape,
+    } in table.expected(architecture)
+    {
+        let names: Vec<String> = spellings
+            .iter()
+            .map(|name| format!("{prefix}{name}"))
+            .collect();
+        let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
+            let name = names.into_iter().next().unwrap_or(canonical);
+            // A name that another parameter goes by was not meant here. The
+            // file bounds the layers looked at, since the configuration may not.
+            let bounded = Architecture {
+                n_layers: architecture.n_layers.min(tensors.len()),
+                ..architecture.clone()
+            };
+            let taken: BTreeSet<String> = table
+                .expected(&bounded)
+                .flat_map(|t| t.spellings)
+                .map(|n| format!("{prefix}{n}"))
+                .collect();
+            let free = tensors.keys().filter(|&name| !taken.contains(name));
+            let nearest = nearest(&name, free.map(String::as_str));
+            return Err(Error::MissingTensor { name, nearest });
+        };
+        if entry.shape != shape {
+            return Err(Error::ShapeMismatch {
+                name: name.clone(),
+                expected: shape,
+                found: entry.shape.clone(),
+            });
+        }
+        if !HostTensor::supports(entry.dtype) {
+            return Err(Error::UnsupportedDtype {
+                name: name.clone(),
+                dtype: entry.dtype,
+            });
+        }
+        parameters.push(Parameter {
+            name: canonical,
+            name_in_file: name.clone(),
+            shape,
+            dtype: entry.dtype,
+        });
+    }
+    Ok(parameters)
+}

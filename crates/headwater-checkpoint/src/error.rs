@@ -1,0 +1,361 @@
+//! Everything that can go wrong between a model's name and its numbers.
+
+use std::path::PathBuf;
+
+use crate::Dtype;
+use crate::architecture::Activation;
+use crate::families;
+
+/// An error of another library, kept as the source.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a checkpoint cannot be opened or read; every message is one line.
+///
+/// Text that comes from a file is quoted and escaped, so that it cannot break
+/// the line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The path is not a directory.
+    #[error(
+        "{path:?} is not a directory; name the one that holds config.json and model.safetensors"
+    )]
+    MissingDirectory {
+        /// The path given.
+        path: PathBuf,
+    },
+    /// The operating system refused to open or read a file.
+    #[error("cannot read {path:?}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A JSON file is larger than any configuration or index is.
+    #[error("{path:?} is larger than {limit} bytes, so it is not what its name says")]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The largest size accepted, in bytes.
+        limit: u64,
+    },
+
+    /// The directory has no `config.json`.
+    #[error("no config.json in {directory:?}; copy the one that belongs to the weights there")]
+    MissingConfig {
+        /// The checkpoint's directory.
+        directory: PathBuf,
+    },
+    /// `config.json` is not a JSON object.
+    #[error("{path:?} is not a JSON object; fetch it again")]
+    MalformedConfig {
+        /// The file.
+        path: PathBuf,
+        /// Where the parser stopped.
+        source: serde_json::Error,
+    },
+    /// `config.json` lacks a field.
+    #[error("config.json has no {field:?}")]
+    MissingField {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field of `config.json` has a value that it cannot have.
+    #[error("config.json: {field:?} is {value}, but has to be {expected}")]
+    InvalidField {
+        /// The field.
+        field: &'static str,
+        /// Its value, as JSON.
+        value: String,
+        /// What was expected, in words.
+        expected: &'static str,
+    },
+    /// The model type is not one that can be computed.
+    #[error(
+        "model type {model_type:?} is not supported; supported are {}",
+        families::supported()
+    )]
+    UnsupportedModel {
+        /// `model_type` of `config.json`.
+        model_type: String,
+    },
+    /// The configuration asks for a variant that would be computed wrongly.
+    #[error("config.json: {field:?} is {value}, and {reason}")]
+    UnsupportedVariant {
+        /// The field.
+        field: &'static str,
+        /// Its value, as JSON.
+        value: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// The nonlinearity is not known.
+    #[error(
+        "activation {activation:?} is not supported; supported are {}",
+        Activation::names()
+    )]
+    UnsupportedActivation {
+        /// The name in `config.json`.
+        activation: String,
+    },
+    /// The heads cannot share the hidden state evenly.
+    #[error("{n_heads} attention heads do not divide a width of {d_model}; config.json is wrong")]
+    IndivisibleHeads {
+        /// Heads a layer.
+        n_heads: usize,
+        /// Width of the hidden states.
+        d_model: usize,
+    },
+
+    /// The directory has no weights.
+    #[error("no model.safetensors and no model.safetensors.index.json in {directory:?}")]
+    MissingWeights {
+        /// The checkpoint's directory.
+        directory: PathBuf,
+    },
+    /// The only weights are a Python pickle.
+    #[error(
+        "{directory:?} has its weights in pytorch_model.bin only; convert them to safetensors in Python: \
+         transformers.AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
+    )]
+    PickledWeights {
+        /// The checkpoint's directory.
+        directory: PathBuf,
+    },
+    /// `model.safetensors.index.json` is not an index.
+    #[error("{path:?} has no map from tensors to files; fetch it again")]
+    MalformedIndex {
+        /// The file.
+        path: PathBuf,
+        /// Where the parser stopped.
+        source: serde_json::Error,
+    },
+    /// The index names something else than a file beside it.
+    #[error("{path:?} names {shard:?}, which is not the name of a file beside it")]
+    InvalidShardName {
+        /// The index.
+        path: PathBuf,
+        /// The name in it.
+        shard: String,
+    },
+    /// A file that the index names is not there.
+    #[error("{path:?} names {shard:?}, which is not there; fetch it")]
+    MissingShard {
+        /// The index.
+        path: PathBuf,
+        /// The missing file's name.
+        shard: String,
+    },
+    /// The index puts a tensor into a file that does not hold it.
+    #[error("the index puts tensor {name:?} into {shard:?}, which does not hold it")]
+    MissingFromShard {
+        /// The tensor.
+        name: String,
+        /// The file.
+        shard: String,
+    },
+    /// A safetensors file ends within its header.
+    #[error("{path:?} ends within its header ({found} bytes of {expected}); fetch it again")]
+    TruncatedHeader {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that length field and header take.
+        expected: u64,
+        /// The file's size in bytes.
+        found: u64,
+    },
+    /// A safetensors file announces a header that no real file has.
+    #[error(
+        "{path:?} announces a header of {length} bytes (at most {limit}); it is no safetensors file"
+    )]
+    HeaderTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The length announced.
+        length: u64,
+        /// The largest accepted.
+        limit: u64,
+    },
+    /// A safetensors header is not one, or contradicts itself.
+    #[error("the header of {path:?} is damaged; fetch the file again")]
+    MalformedHeader {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A safetensors file is shorter or longer than its header says.
+    #[error("{path:?} has {found} bytes, its header says {expected}; fetch it again")]
+    WrongFileSize {
+        /// The file.
+        path: PathBuf,
+        /// Bytes by the header.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+
+    /// A tensor that the architecture needs is not in the file.
+    #[error("no tensor {name:?} in the weights{}", nearest.as_ref().map(|n| format!("; the nearest name is {n:?}")).unwrap_or_default())]
+    MissingTensor {
+        /// The name looked for.
+        name: String,
+        /// The most similar name that nothing else uses.
+        nearest: Option<String>,
+    },
+    /// A tensor's shape contradicts `config.json`.
+    #[error("tensor {name:?} has shape {found:?}, config.json says {expected:?}")]
+    ShapeMismatch {
+        /// The tensor's name in the file.
+        name: String,
+        /// The shape by the configuration.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor's element type cannot be computed with.
+    #[error("tensor {name:?} holds {dtype}; supported are F32, F16, BF16 and F64")]
+    UnsupportedDtype {
+        /// The tensor's name in the file.
+        name: String,
+        /// Its element type.
+        dtype: Dtype,
+    },
+    /// A tensor holds an infinity or a NaN.
+    #[error("tensor {name:?} holds {value} at element {index}; the weights are damaged")]
+    NotFinite {
+        /// The tensor's name in the file.
+        name: String,
+        /// Index of the first such element, in row-major order.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The architecture has no parameter of this canonical name.
+    #[error("this architecture has no parameter {name:?}")]
+    UnknownParameter {
+        /// The canonical name asked for.
+        name: String,
+    },
+
+    /// The directory has no `tokenizer.json`.
+    #[error("no tokenizer.json in {directory:?}; give token ids instead of text, which needs none")]
+    MissingTokenizer {
+        /// The checkpoint's directory.
+        directory: PathBuf,
+    },
+    /// `tokenizer.json` cannot be used.
+    #[error("{path:?} is not a tokenizer; fetch it again, or give token ids instead of text")]
+    MalformedTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the tokenizers library said.
+        source: Source,
+    },
+
+    /// A hub id was given to a build that has no hub support.
+    #[error(
+        "{model:?} is not a directory, and this build cannot fetch models; build it with the feature \"hub\""
+    )]
+    HubDisabled {
+        /// What was given.
+        model: String,
+    },
+    /// The name is neither a directory nor a hub id.
+    #[error(
+        "{model:?} is neither a directory nor a hub id (like \"bert-base-uncased\" or \"owner/name\")"
+    )]
+    InvalidHubId {
+        /// What was given.
+        model: String,
+    },
+    /// The revision cannot be a branch, a tag or a commit.
+    #[error("{revision:?} is not the name of a branch, tag or commit")]
+    InvalidRevision {
+        /// What was given.
+        revision: String,
+    },
+    /// There is no place for downloaded files.
+    #[error("no home directory to cache models in; set HF_HOME")]
+    NoCacheDirectory,
+    /// Only the cache may be read, and it lacks a file.
+    #[error(
+        "{file} of {model:?} is not in the cache {cache:?}, and the hub is off (HF_HUB_OFFLINE); go online once"
+    )]
+    NotCached {
+        /// The hub id.
+        model: String,
+        /// The missing file.
+        file: String,
+        /// The cache directory.
+        cache: PathBuf,
+    },
+    /// The hub has no such file: the model, the revision or the file does not exist.
+    #[error("no model {model:?} at revision {revision:?} on the hub, or no {file} in it")]
+    NotOnHub {
+        /// The hub id.
+        model: String,
+        /// The revision.
+        revision: String,
+        /// The file asked for.
+        file: String,
+        /// What the hub said.
+        source: Source,
+    },
+    /// The hub answered 401 or 403.
+    #[error(
+        "the hub refuses access to {model:?} (status {status}); check its name, set HF_TOKEN, \
+         and accept the model's licence on its page if it has one"
+    )]
+    HubRefused {
+        /// The hub id.
+        model: String,
+        /// The HTTP status.
+        status: u16,
+        /// What the hub said.
+        source: Source,
+    },
+    /// No connection to the hub.
+    #[error(
+        "cannot reach {endpoint}; to use only what is in the cache set HF_HUB_OFFLINE=1, or name a directory"
+    )]
+    HubUnreachable {
+        /// The hub's address.
+        endpoint: String,
+        /// What the connection said.
+        source: Source,
+    },
+    /// A download failed in another way.
+    #[error("cannot fetch {file} of {model:?}; try again")]
+    Download {
+        /// The hub id.
+        model: String,
+        /// The file.
+        file: String,
+        /// What went wrong.
+        source: Source,
+    },
+    /// A download has another size than the hub announced; it was thrown away.
+    #[error(
+        "{file} of {model:?} arrived with {found} bytes instead of {expected} and was thrown away; try again"
+    )]
+    IncompleteDownload {
+        /// The hub id.
+        model: String,
+        /// The file.
+        file: String,
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes that came.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] about `path`, for `map_err`.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,60 @@
+//! DistilBERT: names and configuration fields of its own, no token types.
+
+use super::Kind::{Linear, Lookup, Norm};
+use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
+use super::{Module, Table};
+use crate::config::Config;
+use crate::{Architecture, Error, Family};
+
+pub(super) static TABLE: Table = Table {
+    prefixes: &["distilbert.", ""],
+    embeddings: &[
+        Module(
+            "embeddings.word",
+            "embeddings.word_embeddings",
+            Lookup(Vocab, Embedding),
+        ),
+        Module(
+            "embeddings.position",
+            "embeddings.position_embeddings",
+            Lookup(Positions, Embedding),
+        ),
+        Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
+    ],
+    layer_prefix: "transformer.layer.",
+    layer: &[
+        Module("attention.query", "attention.q_lin", Linear(Model, Model)),
+        Module("attention.key", "attention.k_lin", Linear(Model, Model)),
+        Module("attention.value", "attention.v_lin", Linear(Model, Model)),
+        Module(
+            "attention.output",
+            "attention.out_lin",
+            Linear(Model, Model),
+        ),
+        Module("attention_norm", "sa_layer_norm", Norm(Model)),
+        Module("feed_forward.up", "ffn.lin1", Linear(FeedForward, Model)),
+        Module("feed_forward.down", "ffn.lin2", Linear(Model, FeedForward)),
+        Module("output_norm", "output_layer_norm", Norm(Model)),
+    ],
+};
+
+pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
+    let d_model = config.size("dim")?;
+    Ok(Architecture {
+        family: Family::DistilBert,
+        model_type,
+        vocab_size: config.size("vocab_size")?,
+        d_model,
+        d_embedding: d_model,
+        n_layers: config.size("n_layers")?,
+        n_heads: config.size("n_heads")?,
+        d_ff: config.size("hidden_dim")?,
+        max_positions: config.size("max_position_embeddings")?,
+        position_offset: 0,
+        token_types: 0,
+        // Fixed in the model's code, not in its configuration.
+        layer_norm_eps: 1e-12,
+        activation: config.activation("activation")?,
+        pad_token_id: config.pad_token_id(0)?,
+    })
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod architecture;
+mod checkpoint;
+mod config;
+mod error;
+mod families;
+mod host_tensor;
+mod hub;
+mod nearest;
+mod weights;
+
+pub use architecture::{Activation, Architecture, Family};
+pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
+pub use error::Error;
+pub use host_tensor::HostTensor;
+pub use hub::HubOptions;
+
+/// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.
+pub use safetensors::Dtype;
+/// What [`Checkpoint::tokenizer`] returns.
+pub use tokenizers::Tokenizer;

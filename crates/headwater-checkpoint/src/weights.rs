@@ -1,0 +1,223 @@
+//! The weights on disk: one safetensors file or several behind an index.
+//!
+//! Only headers are kept in memory. A tensor is read by seeking to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf};
+
+use safetensors::tensor::Metadata;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::config::read_json;
+use crate::{Dtype, Error};
+
+/// The name of an unsharded file.
+pub(crate) const SINGLE: &str = "model.safetensors";
+/// The name of the file that says which tensor is in which shard.
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+/// The length field in front of a header.
+const LENGTH_BYTES: u64 = 8;
+/// The format's own limit.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// Where a tensor lies, and what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: Dtype,
+    /// Index into the files.
+    file: usize,
+    /// First byte in the file, and how many.
+    start: u64,
+    length: usize,
+}
+
+/// All tensors of a checkpoint by their names in the file.
+#[derive(Debug)]
+pub(crate) struct Weights {
+    /// In the order of their names.
+    files: Vec<PathBuf>,
+    pub(crate) tensors: BTreeMap<String, Entry>,
+}
+
+/// The part of an index that is used.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Weights {
+    /// Reads the headers of the weights in `directory`.
+    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+        let single = directory.join(SINGLE);
+        if single.is_file() {
+            let tensors = read_header(&single, 0)?;
+            return Ok(Self {
+                files: vec![single],
+                tensors,
+            });
+        }
+        let index = directory.join(INDEX);
+        if index.is_file() {
+            return Self::open_shards(directory, &index);
+        }
+        let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+        let directory = directory.to_owned();
+        Err(
+            if pickled.iter().any(|name| directory.join(name).is_file()) {
+                Error::PickledWeights { directory }
+            } else {
+                Error::MissingWeights { directory }
+            },
+        )
+    }
+
+    fn open_shards(directory: &Path, index: &Path) -> Result<Self, Error> {
+        let (map, shards) = read_index(index)?;
+        let mut headers = BTreeMap::new();
+        let mut files = Vec::new();
+        for shard in shards {
+            let path = directory.join(&shard);
+            if !path.is_file() {
+                return Err(Error::MissingShard {
+                    path: index.into(),
+                    shard,
+                });
+            }
+            headers.insert(shard, read_header(&path, files.len())?);
+            files.push(path);
+        }
+        // The index decides: a tensor that it does not name is not seen.
+        let mut tensors = BTreeMap::new();
+        for (name, shard) in map {
+            match headers
+                .get_mut(&shard)
+                .and_then(|header| header.remove(&name))
+            {
+                Some(entry) => tensors.insert(name, entry),
+                None => return Err(Error::MissingFromShard { name, shard }),
+            };
+        }
+        Ok(Self { files, tensors })
+    }
+
+    /// The little-endian elements of a tensor.
+    pub(crate) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
+        let path = &self.files[entry.file];
+        let read = || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(entry.start))?;
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(entry.length)?;
+            bytes.resize(entry.length, 0);
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(Error::io(path))
+    }
+
+    /// SHA-256 of the files one after another, in hexadecimal.
+    pub(crate) fn sha256(&self) -> Result<String, Error> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        for path in &self.files {
+            let mut file = File::open(path).map_err(Error::io(path))?;
+            loop {
+                match file.read(&mut buffer).map_err(Error::io(path))? {
+                    0 => break,
+                    read => hash.update(&buffer[..read]),
+                }
+            }
+        }
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// Which file each tensor is in, and the files in the order of their names.
+pub(crate) fn read_index(
+    path: &Path,
+) -> Result<(BTreeMap<String, String>, BTreeSet<String>), Error> {
+    let index: Index = read_json(path, |path, source| Error::MalformedIndex {
+        path: path.into(),
+        source,
+    })?;
+    let shards: BTreeSet<String> = index.weight_map.values().cloned().collect();
+    let plain = |name: &str| {
+        let mut components = Path::new(name).components();
+        let only = (components.next(), components.next());
+        matches!(only, (Some(Component::Normal(part)), None) if part == name)
+            && !name.contains(['\\', ':'])
+    };
+    match shards.iter().find(|shard| !plain(shard)) {
+        Some(shard) => Err(Error::InvalidShardName {
+            path: path.into(),
+            shard: shard.clone(),
+        }),
+        None => Ok((index.weight_map, shards)),
+    }
+}
+
+/// The entries of one file; `file` is their index into the files.
+fn read_header(path: &Path, file: usize) -> Result<BTreeMap<String, Entry>, Error> {
+    let mut reader = File::open(path).map_err(Error::io(path))?;
+    let found = reader.metadata().map_err(Error::io(path))?.len();
+    let truncated = |expected| Error::TruncatedHeader {
+        path: path.into(),
+        expected,
+        found,
+    };
+    if found < LENGTH_BYTES {
+        return Err(truncated(LENGTH_BYTES));
+    }
+    let mut length = [0; LENGTH_BYTES as usize];
+    reader.read_exact(&mut length).map_err(Error::io(path))?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER_BYTES {
+        return Err(Error::HeaderTooLarge {
+            path: path.into(),
+            length,
+            limit: MAX_HEADER_BYTES,
+        });
+    }
+    let data = LENGTH_BYTES + length;
+    if found < data {
+        return Err(truncated(data));
+    }
+    let mut header = vec![0; length as usize];
+    reader.read_exact(&mut header).map_err(Error::io(path))?;
+
+    // Deserializing checks that the tensors lie side by side without gaps and
+    // that each has as many bytes as its shape and type need.
+    let header: Metadata =
+        serde_json::from_slice(&header).map_err(|source| Error::MalformedHeader {
+            path: path.into(),
+            source,
+        })?;
+    let expected = data.saturating_add(header.data_len() as u64);
+    if found != expected {
+        return Err(Error::WrongFileSize {
+            path: path.into(),
+            expected,
+            found,
+        });
+    }
+    let entries = header.tensors().into_iter().map(|(name, tensor)| {
+        let (start, end) = tensor.data_offsets;
+        let entry = Entry {
+            shape: tensor.shape.clone(),
+            dtype: tensor.dtype,
+            file,
+            start: data + start as u64,
+            length: end - start,
+        };
+        (name, entry)
+    });
+    Ok(entries.collect())
+}
