@@ -7,8 +7,9 @@ use std::rc::Rc;
 use burn::tensor::Tensor;
 use headwater_transformer::{Activations, EncoderLayer, LayerCapture};
 
+use crate::diagonal::Diagonal;
 use crate::norm_map::{Gram, OutputMap, norm_map};
-use crate::sums::{self, Diagonal, Sums, row_norms};
+use crate::sums::{self, Sums, row_norms};
 use crate::{Component, Error, Scope, parts};
 
 /// One layer's exact decomposition `y_i = Σ_j y_ij + b_i` at the scopes asked for.
@@ -136,6 +137,25 @@ impl LayerDecomposition {
     /// `[batch, head, target, source]`, rows sum to 1 over real sources.
     pub fn attention_weights(&self) -> Tensor<4> {
         self.attention.weights.clone()
+    }
+
+    /// The mixing ratio of the attention weights alone: Σ_{j≠i} A_ij = 1 − A_ii,
+    /// with A the mean over heads. Summed off the diagonal, so that a token
+    /// that attends to itself loses no digits.
+    ///
+    /// # Shapes
+    /// `[batch, target]`, in [0, 1]; exactly 0 for a single token.
+    ///
+    /// # Source
+    /// ATTN-W of Kobayashi et al. 2021.
+    pub fn mixing_weights(&self) -> Tensor<2> {
+        let state = &self.attention;
+        state
+            .diagonal
+            .zero(state.weights.clone())
+            .sum_dim(3)
+            .mean_dim(1)
+            .squeeze_dims(&[1, 3])
     }
 
     /// ‖f^h(x_j)‖, the norms of the transformed vectors.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod diagonal;
 mod error;
 mod layer;
 mod norm_map;

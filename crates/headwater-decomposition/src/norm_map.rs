@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use headwater_transformer::{LayerNorm, SelfAttention};
 
-use crate::sums::Diagonal;
+use crate::diagonal::{Diagonal, identity};
 
 /// α² underflows float32 where α < 1e-19, long before α itself does. The Gram
 /// matrix is scaled by this power of two (exactly) and the norms by the
@@ -96,7 +96,7 @@ impl Gram {
     /// ‖f^h(x_j)‖, the roots of the diagonals, `[batch, head, source]`.
     pub(crate) fn transformed_norms(&self) -> Tensor<3> {
         let [_, _, heads, _] = self.scaled.dims();
-        let identity = Tensor::<2>::eye(heads, (&self.scaled.device(), self.scaled.dtype()));
+        let identity = identity(heads, &self.scaled);
         let diagonal: Tensor<3> = (self.scaled.clone() * identity.unsqueeze())
             .sum_dim(3)
             .squeeze_dim(3);

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use crate::diagonal::identity;
 use crate::norm_map::OutputMap;
 
 /// y_ij for a range of targets.
@@ -24,21 +25,18 @@ pub(crate) fn parts(
 ) -> Tensor<4> {
     let [batch, _, tokens, sources] = weights.dims();
     let d_model = preserving.dims()[2];
-    let device = weights.device();
-    let dtype = weights.dtype();
 
     // For each source: [targets, head] · [head, d_model].
     let by_source = weights
+        .clone()
         .slice_dim(2, targets.clone())
         .permute([0, 3, 2, 1]);
-    let mut parts = by_source
-        .matmul(map.transformed(values))
-        .swap_dims(1, 2);
+    let mut parts = by_source.matmul(map.transformed(values)).swap_dims(1, 2);
     if let Some(scale) = scale {
         let scale = scale.clone().slice_dim(1, targets.clone());
         parts = parts / scale.unsqueeze_dim::<4>(3);
     }
-    let identity = Tensor::<2>::eye(tokens, (&device, dtype))
+    let identity = identity(tokens, &weights)
         .slice_dim(0, targets.clone())
         .reshape([1, targets.len(), sources, 1])
         .expand([batch, targets.len(), sources, 1]);

@@ -8,6 +8,8 @@
 use burn::tensor::Tensor;
 use headwater_transformer::{LayerNorm, SelfAttention};
 
+use crate::diagonal::Diagonal;
+
 /// Σ over parts, by kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Sums {
@@ -76,35 +78,6 @@ pub(crate) fn layer_norm(sums: Sums, norm: &LayerNorm, scale: &Tensor<3>) -> Sum
         preserving: linear(sums.preserving),
         mixing: linear(sums.mixing),
         bias: linear(sums.bias) + norm.bias.clone().unsqueeze(),
-    }
-}
-
-/// The diagonal of square maps: i = j.
-#[derive(Debug, Clone)]
-pub(crate) struct Diagonal {
-    /// 1 on the diagonal, `[token, token]`.
-    identity: Tensor<2>,
-}
-
-impl Diagonal {
-    pub(crate) fn new(tokens: usize, like: &Tensor<4>) -> Self {
-        let identity = Tensor::<2>::eye(tokens, (&like.device(), like.dtype()));
-        Self { identity }
-    }
-
-    /// `[batch, head, token, token]` to its diagonal `[batch, head, token, 1]`.
-    fn extract(&self, map: Tensor<4>) -> Tensor<4> {
-        (map * self.identity.clone().unsqueeze()).sum_dim(3)
-    }
-
-    fn zero(&self, map: Tensor<4>) -> Tensor<4> {
-        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
-    }
-
-    /// Puts `values` `[batch, token]` on the diagonal of `map` `[batch, token, token]`.
-    pub(crate) fn replace(&self, map: Tensor<3>, values: Tensor<2>) -> Tensor<3> {
-        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
-            + values.unsqueeze_dim::<3>(2) * self.identity.clone().unsqueeze()
     }
 }
 

@@ -87,7 +87,10 @@ impl Captures {
     /// Whether anything of this layer is kept.
     pub fn includes_layer(&self, layer: usize) -> bool {
         !self.quantities.is_empty()
-            && self.layers.as_ref().is_none_or(|layers| layers.contains(&layer))
+            && self
+                .layers
+                .as_ref()
+                .is_none_or(|layers| layers.contains(&layer))
     }
 
     pub(crate) fn keeps(&self, layer: usize, quantity: Activations) -> bool {

@@ -69,10 +69,9 @@ impl DeviceName {
 
     /// Whether the device computes in `precision`; wgpu has no float64.
     pub fn supports(self, precision: Precision) -> bool {
-        match self {
-            #[cfg(feature = "wgpu")]
-            DeviceName::Wgpu => precision == Precision::F32,
-            _ => true,
+        match precision {
+            Precision::F32 => true,
+            Precision::F64 => self.name() != "wgpu",
         }
     }
 }

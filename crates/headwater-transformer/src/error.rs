@@ -8,7 +8,9 @@ pub enum Error {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A parameter has another rank than the sublayer that takes it.
-    #[error("parameter `{name}` has shape {found:?}, but a tensor of rank {expected} is needed here")]
+    #[error(
+        "parameter `{name}` has shape {found:?}, but a tensor of rank {expected} is needed here"
+    )]
     Rank {
         /// The parameter's canonical name.
         name: String,
@@ -46,7 +48,9 @@ pub enum Error {
         index: usize,
     },
     /// A sequence is longer than the model's position embeddings.
-    #[error("the input has {tokens} tokens, but the model has positions for {max_positions}; shorten the text")]
+    #[error(
+        "the input has {tokens} tokens, but the model has positions for {max_positions}; shorten the text"
+    )]
     TooLong {
         /// Tokens in the sequence.
         tokens: usize,
@@ -64,7 +68,9 @@ pub enum Error {
         vocab_size: usize,
     },
     /// A token type id that the model has no embedding for.
-    #[error("token type id {id} at position {position} is not one of the model's {token_types} token types")]
+    #[error(
+        "token type id {id} at position {position} is not one of the model's {token_types} token types"
+    )]
     TokenTypeOutOfRange {
         /// The id.
         id: u32,

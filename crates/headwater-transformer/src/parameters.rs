@@ -76,15 +76,11 @@ pub(crate) struct ParameterReader<'a> {
 impl ParameterReader<'_> {
     pub(crate) fn tensor<const D: usize>(&self, name: &str) -> Result<Tensor<D>, Error> {
         let host = self.checkpoint.read(name)?;
-        let shape: [usize; D] =
-            host.shape
-                .as_slice()
-                .try_into()
-                .map_err(|_| Error::Rank {
-                    name: name.to_owned(),
-                    expected: D,
-                    found: host.shape.clone(),
-                })?;
+        let shape: [usize; D] = host.shape.as_slice().try_into().map_err(|_| Error::Rank {
+            name: name.to_owned(),
+            expected: D,
+            found: host.shape.clone(),
+        })?;
         let data = match self.precision {
             Precision::F32 => TensorData::new(host.to_f32(), shape),
             Precision::F64 => TensorData::new(host.to_f64(), shape),

@@ -1,0 +1,39 @@
+//! The diagonal of token-to-token maps: what a token has from itself.
+
+use burn::tensor::Tensor;
+
+/// The identity matrix `[size, size]` on the device and in the precision of `like`.
+pub(crate) fn identity(size: usize, like: &Tensor<4>) -> Tensor<2> {
+    Tensor::<2>::eye(size, &like.device()).cast(like.dtype())
+}
+
+/// The diagonal of square maps: i = j.
+#[derive(Debug, Clone)]
+pub(crate) struct Diagonal {
+    /// 1 on the diagonal, `[token, token]`.
+    identity: Tensor<2>,
+}
+
+impl Diagonal {
+    pub(crate) fn new(tokens: usize, like: &Tensor<4>) -> Self {
+        Self {
+            identity: identity(tokens, like),
+        }
+    }
+
+    /// `[batch, head, token, token]` to its diagonal `[batch, head, token, 1]`.
+    pub(crate) fn extract(&self, map: Tensor<4>) -> Tensor<4> {
+        (map * self.identity.clone().unsqueeze()).sum_dim(3)
+    }
+
+    /// The map with its diagonal set to 0.
+    pub(crate) fn zero(&self, map: Tensor<4>) -> Tensor<4> {
+        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
+    }
+
+    /// Puts `values` `[batch, token]` on the diagonal of `map` `[batch, token, token]`.
+    pub(crate) fn replace(&self, map: Tensor<3>, values: Tensor<2>) -> Tensor<3> {
+        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
+            + values.unsqueeze_dim::<3>(2) * self.identity.clone().unsqueeze()
+    }
+}

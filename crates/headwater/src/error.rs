@@ -1,0 +1,105 @@
+use std::path::PathBuf;
+
+/// What can go wrong on the way from text to analysis.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The checkpoint could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::Error),
+    /// The model could not be run.
+    #[error(transparent)]
+    Transformer(crate::transformer::Error),
+    /// A layer could not be decomposed.
+    #[error(transparent)]
+    Decomposition(#[from] crate::decomposition::Error),
+    /// The text could not be tokenized.
+    #[error("the tokenizer failed on the text: {message}")]
+    Tokenization {
+        /// The tokenizer's own words.
+        message: String,
+    },
+    /// A text without a single token of its own.
+    #[error("the text is empty; give at least one word")]
+    EmptyText,
+    /// A token that the vocabulary does not have.
+    #[error("token `{token}` at position {position} is not in the model's vocabulary")]
+    UnknownToken {
+        /// The token.
+        token: String,
+        /// Its position, from 0.
+        position: usize,
+    },
+    /// A quantity name that does not exist.
+    #[error("no quantity `{name}`; the quantities are {known}")]
+    UnknownQuantity {
+        /// What was asked for.
+        name: String,
+        /// The names that exist, comma separated.
+        known: String,
+    },
+    /// A storage type that does not exist.
+    #[error("no storage type `{name}`; use f32 or f16")]
+    UnknownStore {
+        /// What was asked for.
+        name: String,
+    },
+    /// A value too large for float16.
+    #[error("`{key}` has the value {value}, which float16 cannot hold; store as f32")]
+    Float16Overflow {
+        /// The array.
+        key: String,
+        /// The value.
+        value: f64,
+    },
+    /// Inputs and output files of different numbers.
+    #[error("{inputs} inputs but {paths} output files; give one file for each input")]
+    PathCount {
+        /// Inputs given.
+        inputs: usize,
+        /// Paths given.
+        paths: usize,
+    },
+    /// An output path that is something else than a file.
+    #[error("`{path}` exists and is not a regular file; choose another output", path = path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file could not be written or read.
+    #[error("could not {action} `{path}`: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file that is not an analysis.
+    #[error("`{path}` is not an analysis file: {reason}", path = path.display())]
+    NotAnAnalysis {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<crate::transformer::Error> for Error {
+    fn from(error: crate::transformer::Error) -> Self {
+        // A checkpoint's error is the same error, whichever crate met it.
+        match error {
+            crate::transformer::Error::Checkpoint(error) => Error::Checkpoint(error),
+            error => Error::Transformer(error),
+        }
+    }
+}
+
+impl Error {
+    /// Whether the arguments or the input are to blame, rather than the
+    /// machine: what a program reports with exit status 2.
+    pub fn is_bad_input(&self) -> bool {
+        !matches!(self, Error::Io { .. })
+    }
+}

@@ -1,0 +1,278 @@
+//! The analysis file: safetensors, written layer by layer, complete or not there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use half::f16;
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
+
+use crate::key::{ArrayKey, LayerArray};
+use crate::transformer::Precision;
+use crate::{Array, Error, TokenizedInput};
+
+/// The format's name and version, in the metadata of every file.
+pub const FORMAT: &str = "headwater.analysis/1";
+
+/// How floating-point arrays are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Store {
+    /// In the precision they were computed in.
+    #[default]
+    Full,
+    /// As float16, half the size and about three digits. Reconstruction errors
+    /// stay as they are: they are below what float16 can tell from zero.
+    F16,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Store::Full => "f32",
+            Store::F16 => "f16",
+        })
+    }
+}
+
+impl FromStr for Store {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "f32" => Ok(Store::Full),
+            "f16" => Ok(Store::F16),
+            _ => Err(Error::UnknownStore {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    I64,
+    F64,
+    F32,
+    F16,
+}
+
+impl Element {
+    fn of(key: &ArrayKey, precision: Precision, store: Store) -> Self {
+        let exact = matches!(
+            key,
+            ArrayKey::Layer {
+                array: LayerArray::ReconstructionError(_),
+                ..
+            }
+        );
+        match (store, precision) {
+            (Store::F16, _) if !exact => Element::F16,
+            (_, Precision::F32) => Element::F32,
+            (_, Precision::F64) => Element::F64,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Element::I64 => "I64",
+            Element::F64 => "F64",
+            Element::F32 => "F32",
+            Element::F16 => "F16",
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Element::I64 | Element::F64 => 8,
+            Element::F32 => 4,
+            Element::F16 => 2,
+        }
+    }
+}
+
+/// Where everything of a file goes; known before anything is computed.
+pub(crate) struct Layout {
+    header: Vec<u8>,
+    /// Offset in the file and element type of each array.
+    places: BTreeMap<ArrayKey, (u64, Element)>,
+    length: u64,
+}
+
+impl Layout {
+    pub(crate) fn new(
+        metadata: BTreeMap<String, String>,
+        arrays: &[(ArrayKey, Vec<usize>)],
+        tokens: usize,
+        precision: Precision,
+        store: Store,
+    ) -> Self {
+        let mut header = Map::new();
+        header.insert("__metadata__".to_owned(), json!(metadata));
+        let mut offset = 0;
+        let mut entry = |name: String, element: Element, shape: &[usize]| -> usize {
+            let start = offset;
+            offset += shape.iter().product::<usize>() * element.bytes();
+            header.insert(
+                name,
+                json!({
+                    "dtype": element.name(),
+                    "shape": shape,
+                    "data_offsets": [start, offset],
+                }),
+            );
+            start
+        };
+        entry("input_ids".to_owned(), Element::I64, &[tokens]);
+        entry("token_type_ids".to_owned(), Element::I64, &[tokens]);
+        // Wide elements first: every array is aligned to its element.
+        let mut ordered: Vec<_> = arrays
+            .iter()
+            .map(|(key, shape)| (Element::of(key, precision, store), key, shape))
+            .collect();
+        ordered.sort_by_key(|(element, ..)| std::cmp::Reverse(element.bytes()));
+        let starts: Vec<_> = ordered
+            .into_iter()
+            .map(|(element, key, shape)| (*key, entry(key.to_string(), element, shape), element))
+            .collect();
+
+        let mut json = Value::Object(header).to_string().into_bytes();
+        // The format aligns the data to 8 bytes by padding the header with spaces.
+        json.resize(json.len().next_multiple_of(8), b' ');
+        let mut header = (json.len() as u64).to_le_bytes().to_vec();
+        header.extend(json);
+        let data = header.len() as u64;
+        Self {
+            places: starts
+                .into_iter()
+                .map(|(key, start, element)| (key, (data + start as u64, element)))
+                .collect(),
+            length: data + offset as u64,
+            header,
+        }
+    }
+
+    /// The bytes of a file up to the first computed array.
+    fn preamble(&self, input: &TokenizedInput) -> Vec<u8> {
+        let mut bytes = self.header.clone();
+        for ids in [&input.input_ids, &input.token_type_ids] {
+            bytes.extend(ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()));
+        }
+        bytes
+    }
+}
+
+/// Whether a file is complete and has this layout and input: its header,
+/// which names model, weights, tokens, settings and arrays, is the same to
+/// the byte, and nothing is missing behind it.
+pub(crate) fn matches(path: &Path, layout: &Layout, input: &TokenizedInput) -> bool {
+    let preamble = layout.preamble(input);
+    let mut found = vec![0; preamble.len()];
+    File::open(path)
+        .and_then(|mut file| {
+            file.read_exact(&mut found)?;
+            Ok(file.metadata()?.len() == layout.length)
+        })
+        .is_ok_and(|whole| whole && found == preamble)
+}
+
+/// Writes an analysis under a temporary name beside its destination and
+/// renames it when it is complete; dropped before that, it leaves nothing.
+pub(crate) struct AnalysisWriter {
+    file: NamedTempFile,
+    path: PathBuf,
+    places: BTreeMap<ArrayKey, (u64, Element)>,
+}
+
+impl AnalysisWriter {
+    pub(crate) fn create(
+        path: &Path,
+        layout: &Layout,
+        input: &TokenizedInput,
+    ) -> Result<Self, Error> {
+        // A rename would replace a device or fail on a directory only at the end.
+        if path.exists() && !path.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".headwater-").suffix(".partial");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // An ordinary file's permissions, less the user's mask.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut writer = Self {
+            file: builder
+                .tempfile_in(folder)
+                .map_err(|source| io("create", path, source))?,
+            path: path.to_owned(),
+            places: layout.places.clone(),
+        };
+        let preamble = layout.preamble(input);
+        writer
+            .file
+            .as_file()
+            .set_len(layout.length)
+            .and_then(|()| writer.file.write_all(&preamble))
+            .map_err(|source| io("write", path, source))?;
+        Ok(writer)
+    }
+
+    /// Writes one array at its place.
+    pub(crate) fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
+        let (offset, element) = self.places[key];
+        let bytes = encode(key, array, element)?;
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| self.file.write_all(&bytes))
+            .map_err(|source| io("write", &self.path, source))
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        let Self { file, path, .. } = self;
+        file.persist(&path)
+            .map(drop)
+            .map_err(|error| io("write", &path, error.error))
+    }
+}
+
+fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Error> {
+    Ok(match (element, array.as_f32(), array.as_f64()) {
+        (Element::F32, Some(values), _) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        (Element::F64, _, Some(values)) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        (Element::F16, ..) => {
+            let mut bytes = Vec::with_capacity(2 * array.len());
+            for value in array.iter() {
+                let half = f16::from_f64(value);
+                if half.is_infinite() && value.is_finite() {
+                    return Err(Error::Float16Overflow {
+                        key: key.to_string(),
+                        value,
+                    });
+                }
+                bytes.extend(half.to_le_bytes());
+            }
+            bytes
+        }
+        _ => unreachable!("`{key}` is laid out in another precision than it was computed in"),
+    })
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
+    Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,191 @@
+use crate::Error;
+use crate::checkpoint::{Architecture, Checkpoint};
+use crate::transformer::TokenSequence;
+
+/// What is to be analysed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Input {
+    /// A text; special tokens are added by the model's tokenizer.
+    Text(String),
+    /// Two texts, joined as the model's tokenizer joins pairs.
+    Pair(String, String),
+    /// Token ids taken as they are, special tokens included. Needs no tokenizer.
+    Ids {
+        /// Ids of the vocabulary.
+        input_ids: Vec<u32>,
+        /// One a token; `None` is all zeros.
+        token_type_ids: Option<Vec<u32>>,
+    },
+    /// Tokens of the vocabulary taken as they are, special tokens included.
+    Tokens(Vec<String>),
+}
+
+impl From<&str> for Input {
+    fn from(text: &str) -> Self {
+        Input::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Input {
+    fn from(text: String) -> Self {
+        Input::Text(text)
+    }
+}
+
+impl From<(&str, &str)> for Input {
+    fn from((text, pair): (&str, &str)) -> Self {
+        Input::Pair(text.to_owned(), pair.to_owned())
+    }
+}
+
+impl From<Vec<u32>> for Input {
+    fn from(input_ids: Vec<u32>) -> Self {
+        Input::Ids {
+            input_ids,
+            token_type_ids: None,
+        }
+    }
+}
+
+/// An input as the model sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedInput {
+    /// Ids of the vocabulary, special tokens included.
+    pub input_ids: Vec<u32>,
+    /// One a token; zeros for models without token types.
+    pub token_type_ids: Vec<u32>,
+    /// The tokens as text; without a tokenizer the ids as text.
+    pub tokens: Vec<String>,
+}
+
+impl TokenizedInput {
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether there are no tokens; an analyzer never makes one.
+    pub fn is_empty(&self) -> bool {
+        self.input_ids.is_empty()
+    }
+
+    pub(crate) fn sequence(&self) -> TokenSequence {
+        TokenSequence {
+            input_ids: self.input_ids.clone(),
+            token_type_ids: self.token_type_ids.clone(),
+        }
+    }
+}
+
+/// The tokenizer of a checkpoint, opened when the first text needs it: token
+/// ids work without one.
+pub(crate) struct LazyTokenizer {
+    tokenizer: std::sync::OnceLock<tokenizers::Tokenizer>,
+}
+
+impl LazyTokenizer {
+    pub(crate) fn new() -> Self {
+        Self {
+            tokenizer: std::sync::OnceLock::new(),
+        }
+    }
+
+    fn get(&self, checkpoint: &Checkpoint) -> Result<&tokenizers::Tokenizer, Error> {
+        if let Some(tokenizer) = self.tokenizer.get() {
+            return Ok(tokenizer);
+        }
+        let tokenizer = checkpoint.tokenizer()?;
+        Ok(self.tokenizer.get_or_init(|| tokenizer))
+    }
+
+    pub(crate) fn encode(
+        &self,
+        checkpoint: &Checkpoint,
+        input: &Input,
+    ) -> Result<TokenizedInput, Error> {
+        let architecture = checkpoint.architecture();
+        let tokenized = match input {
+            Input::Text(text) => self.encode_text(checkpoint, text.as_str().into())?,
+            Input::Pair(text, pair) => {
+                self.encode_text(checkpoint, (text.as_str(), pair.as_str()).into())?
+            }
+            Input::Ids {
+                input_ids,
+                token_type_ids,
+            } => {
+                let tokenizer = self.get(checkpoint).ok();
+                let token = |&id: &u32| {
+                    tokenizer
+                        .and_then(|tokenizer| tokenizer.id_to_token(id))
+                        .unwrap_or_else(|| id.to_string())
+                };
+                TokenizedInput {
+                    tokens: input_ids.iter().map(token).collect(),
+                    token_type_ids: token_type_ids
+                        .clone()
+                        .unwrap_or_else(|| vec![0; input_ids.len()]),
+                    input_ids: input_ids.clone(),
+                }
+            }
+            Input::Tokens(tokens) => {
+                let tokenizer = self.get(checkpoint)?;
+                let id = |(position, token): (usize, &String)| {
+                    tokenizer
+                        .token_to_id(token)
+                        .ok_or_else(|| Error::UnknownToken {
+                            token: token.clone(),
+                            position,
+                        })
+                };
+                let input_ids: Vec<u32> = tokens
+                    .iter()
+                    .enumerate()
+                    .map(id)
+                    .collect::<Result<_, _>>()?;
+                TokenizedInput {
+                    token_type_ids: vec![0; input_ids.len()],
+                    input_ids,
+                    tokens: tokens.clone(),
+                }
+            }
+        };
+        tokenized.sequence().validate(architecture, 0)?;
+        Ok(tokenized)
+    }
+
+    fn encode_text(
+        &self,
+        checkpoint: &Checkpoint,
+        text: tokenizers::EncodeInput<'_>,
+    ) -> Result<TokenizedInput, Error> {
+        let encoding =
+            self.get(checkpoint)?
+                .encode(text, true)
+                .map_err(|error| Error::Tokenization {
+                    message: error.to_string().replace('\n', " "),
+                })?;
+        if encoding
+            .get_special_tokens_mask()
+            .iter()
+            .all(|&special| special == 1)
+        {
+            return Err(Error::EmptyText);
+        }
+        Ok(TokenizedInput {
+            input_ids: encoding.get_ids().to_vec(),
+            token_type_ids: token_types(checkpoint.architecture(), encoding.get_type_ids()),
+            tokens: encoding.get_tokens().to_vec(),
+        })
+    }
+}
+
+/// Tokenizer files number the two texts of a pair even for models that have no
+/// second token type (DistilBERT); such models take zeros.
+fn token_types(architecture: &Architecture, type_ids: &[u32]) -> Vec<u32> {
+    if architecture.token_types > 1 {
+        type_ids.to_vec()
+    } else {
+        vec![0; type_ids.len()]
+    }
+}

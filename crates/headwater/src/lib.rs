@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+pub use headwater_checkpoint as checkpoint;
+pub use headwater_decomposition as decomposition;
+pub use headwater_metrics as metrics;
+pub use headwater_transformer as transformer;
+
+mod analysis;
+mod analyzer;
+mod array;
+mod error;
+mod file;
+mod input;
+mod key;
+mod request;
+
+pub use analysis::Analysis;
+pub use analyzer::{Analyzer, LoadOptions};
+pub use array::Array;
+pub use checkpoint::HubOptions;
+pub use decomposition::Scope;
+pub use error::Error;
+pub use file::{FORMAT, Store};
+pub use input::{Input, TokenizedInput};
+pub use key::{ArrayKey, LayerArray, MixingMeasure};
+pub use request::{Quantity, QuantitySet, Request};
+pub use transformer::{DeviceName, Precision};

@@ -1,0 +1,211 @@
+use std::fmt;
+use std::str::FromStr;
+
+use crate::key::{ArrayKey, LayerArray, MixingMeasure};
+use crate::{Error, Scope};
+
+/// A quantity of an analysis; what is not asked for costs neither time nor memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Quantity {
+    /// α.
+    AttentionWeights,
+    /// ‖f^h(x_j)‖.
+    TransformedNorms,
+    /// ‖α f^h(x_j)‖.
+    WeightedNorms,
+    /// ‖y_ij‖ at each scope.
+    Norms,
+    /// Mixing ratios at each scope and on the attention weights, with the two norms they are made of.
+    MixingRatio,
+    /// ‖b_i‖ at each scope.
+    BiasNorms,
+    /// How well parts and bias sum to the representation, at each scope.
+    ReconstructionError,
+}
+
+impl Quantity {
+    /// Every quantity.
+    pub const ALL: [Quantity; 7] = [
+        Quantity::AttentionWeights,
+        Quantity::TransformedNorms,
+        Quantity::WeightedNorms,
+        Quantity::Norms,
+        Quantity::MixingRatio,
+        Quantity::BiasNorms,
+        Quantity::ReconstructionError,
+    ];
+
+    /// The name in files and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::AttentionWeights => "attention_weights",
+            Quantity::TransformedNorms => "transformed_norms",
+            Quantity::WeightedNorms => "weighted_norms",
+            Quantity::Norms => "norms",
+            Quantity::MixingRatio => "mixing_ratio",
+            Quantity::BiasNorms => "bias_norms",
+            Quantity::ReconstructionError => "reconstruction_error",
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Quantity::ALL
+            .into_iter()
+            .find(|quantity| quantity.name() == name)
+            .ok_or_else(|| Error::UnknownQuantity {
+                name: name.to_owned(),
+                known: Quantity::ALL.map(Quantity::name).join(", "),
+            })
+    }
+}
+
+/// A set of quantities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuantitySet(Vec<Quantity>);
+
+impl QuantitySet {
+    /// Every quantity.
+    pub fn all() -> Self {
+        Self(Quantity::ALL.to_vec())
+    }
+
+    /// Whether the set has the quantity.
+    pub fn contains(&self, quantity: Quantity) -> bool {
+        self.0.contains(&quantity)
+    }
+}
+
+impl FromIterator<Quantity> for QuantitySet {
+    fn from_iter<I: IntoIterator<Item = Quantity>>(quantities: I) -> Self {
+        let mut quantities: Vec<_> = quantities.into_iter().collect();
+        quantities.sort_unstable();
+        quantities.dedup();
+        Self(quantities)
+    }
+}
+
+/// What an analysis is to contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The scopes to decompose; default all.
+    pub scopes: Vec<Scope>,
+    /// The layers to keep, from 0; `None` is all of them.
+    pub layers: Option<Vec<usize>>,
+    /// The quantities to compute; default all.
+    pub quantities: QuantitySet,
+    /// Whether to keep the hidden states entering and leaving the layers kept.
+    pub hidden_states: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            scopes: Scope::ALL.to_vec(),
+            layers: None,
+            quantities: QuantitySet::all(),
+            hidden_states: false,
+        }
+    }
+}
+
+impl Request {
+    /// The layers kept of a model with `n_layers`, in order, each once.
+    ///
+    /// # Errors
+    /// A layer that the model does not have.
+    pub fn layers_of(&self, n_layers: usize) -> Result<Vec<usize>, Error> {
+        let Some(layers) = &self.layers else {
+            return Ok((0..n_layers).collect());
+        };
+        if let Some(&layer) = layers.iter().find(|&&layer| layer >= n_layers) {
+            return Err(crate::transformer::Error::NoSuchLayer { layer, n_layers }.into());
+        }
+        let mut layers = layers.clone();
+        layers.sort_unstable();
+        layers.dedup();
+        Ok(layers)
+    }
+
+    /// The scopes asked for, shortest first, each once.
+    pub fn ordered_scopes(&self) -> Vec<Scope> {
+        let mut scopes = self.scopes.clone();
+        scopes.sort_unstable();
+        scopes.dedup();
+        scopes
+    }
+
+    /// The arrays of every layer that is kept, in the order of a file.
+    pub fn layer_arrays(&self) -> Vec<LayerArray> {
+        let scopes = self.ordered_scopes();
+        let at_scopes = |array: fn(Scope) -> LayerArray| scopes.iter().copied().map(array);
+        let mut arrays = vec![
+            LayerArray::AttentionWeights,
+            LayerArray::TransformedNorms,
+            LayerArray::WeightedNorms,
+        ];
+        arrays.extend(at_scopes(LayerArray::Norms));
+        arrays.extend(at_scopes(LayerArray::PreservingNorms));
+        arrays.extend(at_scopes(LayerArray::MixingNorms));
+        arrays.push(LayerArray::MixingRatio(MixingMeasure::AttentionWeights));
+        arrays.push(LayerArray::MixingRatio(
+            MixingMeasure::AttentionWeightsResidual,
+        ));
+        arrays.extend(at_scopes(|scope| LayerArray::MixingRatio(scope.into())));
+        arrays.extend(at_scopes(LayerArray::BiasNorms));
+        arrays.extend(at_scopes(LayerArray::ReconstructionError));
+        arrays.retain(|array| self.quantities.contains(array.quantity()));
+        arrays
+    }
+
+    /// Every array of an analysis, with its shape.
+    ///
+    /// # Errors
+    /// As [`Request::layers_of`].
+    pub fn arrays(
+        &self,
+        architecture: &crate::checkpoint::Architecture,
+        tokens: usize,
+    ) -> Result<Vec<(ArrayKey, Vec<usize>)>, Error> {
+        let layers = self.layers_of(architecture.n_layers)?;
+        let mut arrays = Vec::new();
+        if self.hidden_states {
+            arrays.extend(hidden_state_indices(&layers).into_iter().map(|index| {
+                (
+                    ArrayKey::HiddenStates(index),
+                    vec![tokens, architecture.d_model],
+                )
+            }));
+        }
+        let layer_arrays = self.layer_arrays();
+        for layer in layers {
+            arrays.extend(
+                layer_arrays
+                    .iter()
+                    .map(|array| (array.at(layer), array.shape(architecture.n_heads, tokens))),
+            );
+        }
+        Ok(arrays)
+    }
+}
+
+/// The hidden states that enter and leave `layers`.
+pub(crate) fn hidden_state_indices(layers: &[usize]) -> Vec<usize> {
+    let mut indices: Vec<usize> = layers
+        .iter()
+        .flat_map(|&layer| [layer, layer + 1])
+        .collect();
+    indices.sort_unstable();
+    indices.dedup();
+    indices
+}

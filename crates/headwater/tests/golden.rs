@@ -1,0 +1,93 @@
+//! Every array of an analysis against a naive program that materialises every
+//! part in float64.
+
+use headwater::checkpoint::HubOptions;
+use headwater::{Analyzer, DeviceName, Input, LoadOptions, Precision, Request};
+use headwater_fixtures::{Case, Deviation, Expected, FAMILIES, cases, golden};
+
+fn analyzer(family: &str, device: DeviceName, precision: Precision) -> Analyzer {
+    let options = LoadOptions {
+        device,
+        precision,
+        hub: HubOptions::default(),
+    };
+    Analyzer::load(golden(family).to_str().unwrap(), &options).unwrap()
+}
+
+fn input(case: &Case) -> Input {
+    Input::Ids {
+        input_ids: case.input_ids.clone(),
+        token_type_ids: Some(case.token_type_ids.clone()),
+    }
+}
+
+/// Compares all arrays of all cases, analysed in one padded batch.
+fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64) {
+    let analyzer = analyzer(family, device, precision);
+    let expected = Expected::of(family);
+    let (names, inputs): (Vec<_>, Vec<_>) = cases(family)
+        .into_iter()
+        .map(|(name, case)| (name, analyzer.encode(&input(&case)).unwrap()))
+        .unzip();
+    let request = Request {
+        hidden_states: true,
+        ..Request::default()
+    };
+    let analyses = analyzer.analyze_tokenized(&inputs, &request).unwrap();
+    for (name, analysis) in names.iter().zip(&analyses) {
+        let expected = expected.case(name);
+        let mut compared = 0;
+        for (key, array) in analysis.arrays() {
+            let key = key.to_string();
+            if key.contains("reconstruction_error") {
+                let bound = match precision {
+                    Precision::F32 => 1e-5,
+                    Precision::F64 => 1e-12,
+                };
+                for error in array.iter() {
+                    assert!(error <= bound, "{family} {name} {key}: {error:e}");
+                }
+                continue;
+            }
+            let (shape, values) = expected[key.as_str()];
+            assert_eq!(array.shape(), shape, "{family} {name} {key}");
+            let deviation = Deviation::between(array.iter(), values);
+            let error = match (precision, key.starts_with("hidden_states")) {
+                (Precision::F32, true) => deviation.of_largest,
+                (Precision::F32, false) => deviation.entrywise,
+                (Precision::F64, _) => deviation.of_largest,
+            };
+            assert!(
+                error <= tolerance,
+                "{family} {name} {key} on {device} in {precision}: {deviation:?}"
+            );
+            compared += 1;
+        }
+        let wanted = expected
+            .keys()
+            .filter(|key| key.starts_with("layers.") || key.starts_with("hidden_states."))
+            .filter(|key| !key.contains(".parts.") && !key.contains(".bias."))
+            .count();
+        assert_eq!(compared, wanted, "{family} {name}: arrays missing");
+    }
+}
+
+#[test]
+fn float64_equals_the_naive_program() {
+    for &device in DeviceName::ENABLED {
+        for family in FAMILIES {
+            if device.supports(Precision::F64) {
+                check(family, device, Precision::F64, 1e-10);
+            }
+        }
+    }
+}
+
+#[test]
+fn float32_equals_the_naive_program_entry_by_entry() {
+    for &device in DeviceName::ENABLED {
+        for family in FAMILIES {
+            check(family, device, Precision::F32, 1e-4);
+        }
+    }
+}
