@@ -107,7 +107,8 @@ pub struct LayerCapture {
 }
 
 impl LayerCapture {
-    pub(crate) fn new(layer: usize) -> Self {
+    /// An empty capture, to be filled by [`EncoderLayer::forward`](crate::EncoderLayer::forward).
+    pub fn new(layer: usize) -> Self {
         Self {
             layer,
             matrices: Vec::new(),

@@ -1,0 +1,51 @@
+//! The part vectors themselves, and the biases, against a naive program.
+
+use headwater_checkpoint::Checkpoint;
+use headwater_decomposition::{LayerDecomposition, Scope};
+use headwater_fixtures::{Deviation, Expected, FAMILIES, cases, golden};
+use headwater_transformer::{Captures, DeviceName, Encoder, Precision, TokenSequence};
+
+fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64) {
+    let checkpoint = Checkpoint::open_directory(golden(family)).unwrap();
+    let encoder = Encoder::load(&checkpoint, device, precision).unwrap();
+    let case = cases(family).remove("short").unwrap();
+    let tokens = case.input_ids.len();
+    let batch = encoder
+        .batch(&[TokenSequence {
+            input_ids: case.input_ids,
+            token_type_ids: case.token_type_ids,
+        }])
+        .unwrap();
+    let expected = Expected::of(family);
+    let expected = expected.case("short");
+    for capture in encoder.run(&batch, Captures::of(&LayerDecomposition::CAPTURES)) {
+        let l = capture.layer();
+        let decomposition =
+            LayerDecomposition::new(&encoder.layers()[l], &capture, &Scope::ALL).unwrap();
+        for scope in decomposition.scopes() {
+            let name = scope.scope();
+            let parts = scope.parts(0..tokens).unwrap().into_data();
+            let bias = scope.bias().into_data();
+            for (key, found) in [("parts", parts), ("bias", bias)] {
+                let (_, values) = expected[format!("layers.{l}.{key}.{name}").as_str()];
+                let deviation = Deviation::between(found.iter::<f64>(), values);
+                assert!(
+                    deviation.of_largest <= tolerance,
+                    "{family} layer {l} {key} {name} on {device}: {deviation:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_and_biases_equal_the_naive_program() {
+    for &device in DeviceName::ENABLED {
+        for family in FAMILIES {
+            check(family, device, Precision::F32, 2e-6);
+            if device.supports(Precision::F64) {
+                check(family, device, Precision::F64, 1e-13);
+            }
+        }
+    }
+}
