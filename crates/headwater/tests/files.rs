@@ -1,0 +1,152 @@
+//! Analysis files: what is read is what was computed, and a file is whole or not there.
+
+use headwater::{Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Store};
+use headwater_fixtures::{Deviation, Expected, golden};
+
+fn analyzer() -> Analyzer {
+    Analyzer::from_pretrained(golden("bert").to_str().unwrap()).unwrap()
+}
+
+fn input() -> Input {
+    Input::from(vec![2, 17, 40, 9, 3])
+}
+
+fn analysis() -> Analysis {
+    analyzer().analyze(input()).unwrap()
+}
+
+#[test]
+fn a_file_holds_the_arrays_and_the_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let analysis = analysis();
+    analysis.save(&path, Store::Full).unwrap();
+    let file = Expected::read(&path);
+    let file = file.all();
+    assert_eq!(file["input_ids"].1, [2.0, 17.0, 40.0, 9.0, 3.0]);
+    assert_eq!(file["token_type_ids"].1, [0.0; 5]);
+    for (key, array) in analysis.arrays() {
+        let (shape, values) = file[key.to_string().as_str()];
+        assert_eq!(shape, array.shape());
+        assert!(array.iter().eq(values.iter().copied()), "{key}");
+    }
+    assert_eq!(file.len(), analysis.arrays().count() + 2);
+}
+
+#[test]
+fn streaming_writes_the_same_bytes_as_saving() {
+    let folder = tempfile::tempdir().unwrap();
+    let (saved, streamed) = (folder.path().join("saved"), folder.path().join("streamed"));
+    analysis().save(&saved, Store::Full).unwrap();
+    let analyzer = analyzer();
+    let input = analyzer.encode(&input()).unwrap();
+    analyzer
+        .write_analysis(
+            &[input],
+            &Request::default(),
+            Store::Full,
+            &[streamed.clone()],
+        )
+        .unwrap();
+    assert_eq!(
+        std::fs::read(saved).unwrap(),
+        std::fs::read(streamed).unwrap()
+    );
+}
+
+#[test]
+fn float16_halves_the_numbers_and_keeps_three_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half");
+    let analysis = analysis();
+    analysis.save(&path, Store::F16).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for (key, array) in analysis.arrays() {
+        let stored = file.tensor(&key.to_string()).unwrap();
+        if key.to_string().contains("reconstruction_error") {
+            assert_eq!(stored.dtype(), safetensors::Dtype::F32, "{key}");
+            continue;
+        }
+        assert_eq!(stored.dtype(), safetensors::Dtype::F16, "{key}");
+        let values: Vec<f64> = array.iter().collect();
+        let (pairs, _) = stored.data().as_chunks::<2>();
+        let found = pairs.iter().map(|b| half::f16::from_le_bytes(*b).to_f64());
+        let deviation = Deviation::between(found, &values);
+        assert!(deviation.of_largest < 1e-3, "{key}: {deviation:?}");
+    }
+}
+
+#[test]
+fn only_what_was_asked_for_is_there() {
+    let analyzer = analyzer();
+    let request = Request {
+        scopes: vec![Scope::Atb],
+        layers: Some(vec![2, 0]),
+        quantities: [Quantity::Norms, Quantity::MixingRatio]
+            .into_iter()
+            .collect(),
+        hidden_states: true,
+    };
+    let input = analyzer.encode(&input()).unwrap();
+    let analysis = &analyzer.analyze_tokenized(&[input], &request).unwrap()[0];
+    let keys: Vec<String> = analysis.arrays().map(|(key, _)| key.to_string()).collect();
+    let mut expected = vec![
+        "hidden_states.0".to_owned(),
+        "hidden_states.1".to_owned(),
+        "hidden_states.2".to_owned(),
+        "hidden_states.3".to_owned(),
+    ];
+    for l in [0, 2] {
+        for key in [
+            "norms.atb",
+            "preserving_norms.atb",
+            "mixing_norms.atb",
+            "mixing_ratio.attn_w",
+            "mixing_ratio.attn_res_w",
+            "mixing_ratio.atb",
+        ] {
+            expected.push(format!("layers.{l}.{key}"));
+        }
+    }
+    assert_eq!(keys, expected);
+    assert_eq!(analysis.layers(), [0, 2]);
+}
+
+#[test]
+fn a_written_file_is_recognised_and_a_damaged_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let analyzer = analyzer();
+    let input = analyzer.encode(&input()).unwrap();
+    let other = analyzer.encode(&Input::from(vec![2, 3])).unwrap();
+    let request = Request::default();
+    let written = |input, store| analyzer.is_written(input, &request, store, &path).unwrap();
+    assert!(!written(&input, Store::Full));
+    analyzer
+        .write_analysis(&[input.clone()], &request, Store::Full, &[path.clone()])
+        .unwrap();
+    assert!(written(&input, Store::Full));
+    assert!(!written(&input, Store::F16));
+    assert!(!written(&other, Store::Full));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(!written(&input, Store::Full));
+}
+
+#[test]
+fn a_failed_write_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "not a folder").unwrap();
+    let below_a_file = analysis().save(file.join("a"), Store::Full).unwrap_err();
+    assert!(matches!(below_a_file, Error::Io { .. }), "{below_a_file}");
+    let onto_a_folder = analysis().save(folder.path(), Store::Full).unwrap_err();
+    assert!(
+        matches!(onto_a_folder, Error::NotAFile { .. }),
+        "{onto_a_folder}"
+    );
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "not a folder");
+}
