@@ -24,6 +24,8 @@ pub enum Store {
     /// In the precision they were computed in.
     #[default]
     Full,
+    /// As float32, whatever they were computed in.
+    F32,
     /// As float16, half the size and about three digits. Reconstruction errors
     /// stay as they are: they are below what float16 can tell from zero.
     F16,
@@ -32,7 +34,8 @@ pub enum Store {
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Store::Full => "f32",
+            Store::Full => "full",
+            Store::F32 => "f32",
             Store::F16 => "f16",
         })
     }
@@ -43,7 +46,7 @@ impl FromStr for Store {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         match name {
-            "f32" => Ok(Store::Full),
+            "f32" => Ok(Store::F32),
             "f16" => Ok(Store::F16),
             _ => Err(Error::UnknownStore {
                 name: name.to_owned(),
@@ -71,7 +74,7 @@ impl Element {
         );
         match (store, precision) {
             (Store::F16, _) if !exact => Element::F16,
-            (_, Precision::F32) => Element::F32,
+            (Store::F32, _) | (_, Precision::F32) => Element::F32,
             (_, Precision::F64) => Element::F64,
         }
     }
@@ -247,12 +250,26 @@ impl AnalysisWriter {
     }
 }
 
+/// The bytes of an array as it is stored.
 fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Error> {
-    Ok(match (element, array.as_f32(), array.as_f64()) {
-        (Element::F32, Some(values), _) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        (Element::F64, _, Some(values)) => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        (Element::F16, ..) => {
-            let mut bytes = Vec::with_capacity(2 * array.len());
+    let mut bytes = Vec::with_capacity(array.len() * element.bytes());
+    match (element, array.as_f32()) {
+        (Element::F32, Some(values)) => {
+            for value in values {
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        (Element::F32, None) => {
+            for value in array.iter() {
+                bytes.extend_from_slice(&(value as f32).to_le_bytes());
+            }
+        }
+        (Element::F64, _) => {
+            for value in array.iter() {
+                bytes.extend_from_slice(&value.to_le_bytes());
+            }
+        }
+        (Element::F16, _) => {
             for value in array.iter() {
                 let half = f16::from_f64(value);
                 if half.is_infinite() && value.is_finite() {
@@ -261,12 +278,12 @@ fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Er
                         value,
                     });
                 }
-                bytes.extend(half.to_le_bytes());
+                bytes.extend_from_slice(&half.to_le_bytes());
             }
-            bytes
         }
-        _ => unreachable!("`{key}` is laid out in another precision than it was computed in"),
-    })
+        (Element::I64, _) => unreachable!("`{key}` is not an array of ids"),
+    }
+    Ok(bytes)
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
