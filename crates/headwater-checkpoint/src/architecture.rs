@@ -28,6 +28,10 @@ pub struct Architecture {
     pub position_offset: usize,
     /// Rows of the token type table; 0 where the model has none (DistilBERT).
     pub token_types: usize,
+    /// The order of a layer's components.
+    pub arrangement: Arrangement,
+    /// Whether a token sees only itself and what comes before it.
+    pub causal: bool,
     /// The ε added to the variance in every layer normalization.
     pub layer_norm_eps: f64,
     /// The feed-forward block's nonlinearity.
@@ -41,6 +45,16 @@ impl Architecture {
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads
     }
+}
+
+/// Where a layer's two normalizations stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Arrangement {
+    /// Behind each residual connection: ATTN, RES, LN, FF, RES, LN (BERT, RoBERTa).
+    PostLn,
+    /// Before each sublayer: LN, ATTN, RES, LN, FF, RES (GPT-2, OPT).
+    PreLn,
 }
 
 /// A group of models whose checkpoints name their tensors alike.

@@ -11,7 +11,7 @@ mod hub;
 mod nearest;
 mod weights;
 
-pub use architecture::{Activation, Architecture, Family};
+pub use architecture::{Activation, Architecture, Arrangement, Family};
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
 pub use host_tensor::HostTensor;

@@ -15,11 +15,25 @@ pub enum Error {
         /// The slugs that exist, comma separated.
         known: String,
     },
+    /// A scope that the model's arrangement does not have.
+    #[error("the model has no scope `{scope}`; its scopes are {known}")]
+    ScopeNotInArrangement {
+        /// The scope.
+        scope: Scope,
+        /// The scopes of this arrangement, comma separated.
+        known: String,
+    },
     /// A scope that this decomposition was not asked to reach.
     #[error("scope `{scope}` was not decomposed; name it when the decomposition is made")]
     ScopeNotDecomposed {
         /// The scope.
         scope: Scope,
+    },
+    /// A bias treatment that does not exist.
+    #[error("no bias treatment `{name}`; use player or fixed")]
+    UnknownBiasTreatment {
+        /// What was asked for.
+        name: String,
     },
     /// A range of targets outside the sequence.
     #[error("targets {start}..{end} are not within the {tokens} tokens of the sequence")]

@@ -1,118 +1,110 @@
 //! A layer taken apart: every scope, every measure.
 
-use std::cell::OnceCell;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use headwater_transformer::{Activations, EncoderLayer, LayerCapture};
+use headwater_transformer::{
+    Activations, Arrangement, Captures, Component, Layer, LayerCapture, pipeline,
+};
 
-use crate::diagonal::Diagonal;
-use crate::norm_map::{Gram, OutputMap, norm_map};
-use crate::sums::{self, Sums, row_norms};
-use crate::{Component, Error, Scope, parts};
+use crate::diagonal::identity;
+use crate::form::{Form, HeadsForm};
+use crate::stage::{Shared, Stage, Sum, stages};
+use crate::tiles::FeedForwardMaps;
+use crate::{DecompositionOptions, Error, Scope};
 
 /// One layer's exact decomposition `y_i = Σ_j y_ij + b_i` at the scopes asked for.
 ///
 /// Nothing of size `[head, target, source, d_model]` or
 /// `[target, source, d_model]` is made unless [`ScopeDecomposition::parts`] is
-/// called. Norm maps are computed when they are asked for.
+/// called. Every quantity is computed when it is first asked for; what several
+/// scopes have in common is computed once.
 ///
 /// # Source
-/// Kobayashi et al. 2020, eq. 4 to 7; 2021, section 3.
+/// Kobayashi et al. 2020, 2021 and 2024.
 #[derive(Debug)]
 pub struct LayerDecomposition {
-    attention: Rc<AttentionState>,
+    shared: Arc<Shared>,
     scopes: Vec<ScopeDecomposition>,
 }
 
-/// What all scopes of a layer share.
-#[derive(Debug)]
-struct AttentionState {
-    weights: Tensor<4>,
-    values: Tensor<4>,
-    diagonal: Diagonal,
-    head_gram: Rc<SharedGram>,
-}
-
-/// An output map and, once a norm map was asked for, its Gram matrices.
-#[derive(Debug)]
-struct SharedGram {
-    map: OutputMap,
-    gram: OnceCell<Gram>,
-}
-
-impl SharedGram {
-    fn new(map: OutputMap) -> Rc<Self> {
-        Rc::new(Self {
-            map,
-            gram: OnceCell::new(),
-        })
-    }
-
-    fn gram(&self, values: &Tensor<4>) -> &Gram {
-        self.gram.get_or_init(|| Gram::new(&self.map, values))
-    }
-}
-
 impl LayerDecomposition {
-    /// The captures that [`LayerDecomposition::new`] needs.
-    pub const CAPTURES: [Activations; 7] = [
-        Activations::Input,
-        Activations::AttentionWeights,
-        Activations::Values,
-        Activations::AttentionOutput,
-        Activations::AttentionResidual,
-        Activations::AttentionBlock,
-        Activations::AttentionNormScale,
-    ];
-
-    /// Decomposes a layer that was run with [`LayerDecomposition::CAPTURES`].
-    ///
-    /// Costs 2·T²·d_model + 4·T·d_model² FLOPs a sequence, less than half of
-    /// the layer's own forward pass.
+    /// The captures that the decomposition of these scopes needs.
     ///
     /// # Errors
-    /// A quantity that was not captured.
-    pub fn new(
-        layer: &EncoderLayer,
+    /// A scope that the arrangement does not have.
+    pub fn captures(arrangement: Arrangement, scopes: &[Scope]) -> Result<Captures, Error> {
+        let mut quantities = vec![
+            Activations::Input,
+            Activations::AttentionWeights,
+            Activations::Values,
+        ];
+        let components = longest(arrangement, scopes)?;
+        for (step, component) in pipeline(arrangement)[..components].iter().enumerate() {
+            quantities.push(Activations::Component(step));
+            match component {
+                Component::LayerNorm => quantities.push(Activations::NormScale(step)),
+                Component::FeedForward => quantities.push(Activations::PreActivation),
+                _ => {}
+            }
+        }
+        Ok(Captures::of(&quantities))
+    }
+
+    /// Decomposes a layer that was run with [`LayerDecomposition::captures`].
+    ///
+    /// # Errors
+    /// A quantity that was not captured, a scope that the layer does not have.
+    pub fn new(layer: &Layer, capture: &LayerCapture, scopes: &[Scope]) -> Result<Self, Error> {
+        Self::with_options(layer, capture, scopes, DecompositionOptions::default())
+    }
+
+    /// Decomposes a layer with options.
+    ///
+    /// # Errors
+    /// As [`LayerDecomposition::new`].
+    pub fn with_options(
+        layer: &Layer,
         capture: &LayerCapture,
         scopes: &[Scope],
+        options: DecompositionOptions,
     ) -> Result<Self, Error> {
-        let weights = capture.attention_weights()?;
-        let values = capture.values()?;
-        let diagonal = Diagonal::new(weights.dims()[2], &weights);
-        let head_gram = SharedGram::new(OutputMap::attention(&layer.attention));
-        let attention = Rc::new(AttentionState {
-            weights,
-            values,
-            diagonal,
-            head_gram,
-        });
+        let arrangement = layer.arrangement;
+        let components = longest(arrangement, scopes)?;
+        let shared = Arc::new(Shared::new(layer, capture, options)?);
+        let stages = stages(&shared, capture, components)?;
+        // Components before attention have no stage.
+        let skipped = components - stages.len();
 
-        let longest = scopes.iter().max().copied();
-        let mut flow: Option<Flow> = None;
-        let mut decomposed = Vec::with_capacity(scopes.len());
-        for scope in Scope::ALL {
-            if longest.is_none_or(|longest| scope > longest) {
-                break;
-            }
-            // Each scope is the one before it and one more component.
-            let component = scope.components()[scope.components().len() - 1];
-            let next = Flow::advance(flow, component, layer, capture, &attention)?;
-            if scopes.contains(&scope) {
-                decomposed.push(ScopeDecomposition {
-                    scope,
-                    flow: next.clone(),
-                    attention: Rc::clone(&attention),
-                });
-            }
-            flow = Some(next);
-        }
-        Ok(Self {
-            attention,
-            scopes: decomposed,
-        })
+        let mut ordered = scopes.to_vec();
+        ordered.sort_unstable();
+        ordered.dedup();
+        let asked: Vec<(Scope, Arc<Stage>)> = ordered
+            .into_iter()
+            .map(|scope| {
+                let stage = scope.components(arrangement)? - skipped - 1;
+                Ok((scope, Arc::clone(&stages[stage])))
+            })
+            .collect::<Result<_, Error>>()?;
+
+        let maps = feed_forward_maps(&shared, asked.iter().map(|(_, stage)| &stage.form));
+        let scopes = asked
+            .into_iter()
+            .map(|(scope, stage)| ScopeDecomposition {
+                scope,
+                parts: match &stage.form {
+                    Form::Heads(form) => Parts::Heads(Arc::clone(form)),
+                    Form::FeedForward(_, tail) => Parts::FeedForward {
+                        maps: maps.clone().expect("made for these scopes"),
+                        tail: tail.len(),
+                    },
+                },
+                stage,
+                shared: Arc::clone(&shared),
+            })
+            .collect();
+        Ok(Self { shared, scopes })
     }
 
     /// A scope that was asked for.
@@ -126,7 +118,7 @@ impl LayerDecomposition {
             .ok_or(Error::ScopeNotDecomposed { scope })
     }
 
-    /// The scopes that were asked for, shortest first.
+    /// The scopes that were asked for.
     pub fn scopes(&self) -> impl Iterator<Item = &ScopeDecomposition> {
         self.scopes.iter()
     }
@@ -134,9 +126,9 @@ impl LayerDecomposition {
     /// The attention weights α.
     ///
     /// # Shapes
-    /// `[batch, head, target, source]`, rows sum to 1 over real sources.
+    /// `[batch, head, target, source]`, rows sum to 1 over visible sources.
     pub fn attention_weights(&self) -> Tensor<4> {
-        self.attention.weights.clone()
+        self.shared.weights.clone()
     }
 
     /// The mixing ratio of the attention weights alone: Σ_{j≠i} A_ij = 1 − A_ii,
@@ -149,16 +141,16 @@ impl LayerDecomposition {
     /// # Source
     /// ATTN-W of Kobayashi et al. 2021.
     pub fn mixing_weights(&self) -> Tensor<2> {
-        let state = &self.attention;
-        state
+        self.shared
             .diagonal
-            .zero(state.weights.clone())
+            .zero(self.shared.weights.clone())
             .sum_dim(3)
             .mean_dim(1)
             .squeeze_dims(&[1, 3])
     }
 
-    /// ‖f^h(x_j)‖, the norms of the transformed vectors.
+    /// ‖f^h(x_j)‖, the norms of the transformed vectors; in pre-LN models
+    /// ‖f^h(LN(x_j))‖.
     ///
     /// # Shapes
     /// `[batch, head, source]`.
@@ -166,8 +158,10 @@ impl LayerDecomposition {
     /// # Source
     /// Kobayashi et al. 2020, section 2.2: f(x) = (x W_V + b_V) W_O.
     pub fn transformed_norms(&self) -> Tensor<3> {
-        let state = &self.attention;
-        state.head_gram.gram(&state.values).transformed_norms()
+        self.shared
+            .heads
+            .gram(&self.shared.values)
+            .transformed_norms()
     }
 
     /// ‖α^h_ij f^h(x_j)‖ = α^h_ij ‖f^h(x_j)‖, the norms of the weighted vectors.
@@ -178,66 +172,56 @@ impl LayerDecomposition {
     /// # Source
     /// Kobayashi et al. 2020, section 3.
     pub fn weighted_norms(&self) -> Tensor<4> {
-        self.attention.weights.clone() * self.transformed_norms().unsqueeze_dim::<4>(2)
+        self.shared.weights.clone() * self.transformed_norms().unsqueeze_dim::<4>(2)
     }
 }
 
-/// The state of a decomposition behind some component.
-#[derive(Debug, Clone)]
-struct Flow {
-    sums: Sums,
-    /// The representation itself, from the forward pass.
-    output: Tensor<3>,
-    gram: Rc<SharedGram>,
-    /// What every part of a target is divided by, `[batch, target, 1]`.
-    scale: Option<Tensor<3>>,
+/// Components of the longest scope; 0 where there is none.
+fn longest(arrangement: Arrangement, scopes: &[Scope]) -> Result<usize, Error> {
+    scopes.iter().try_fold(0, |longest, scope| {
+        Ok(longest.max(scope.components(arrangement)?))
+    })
 }
 
-impl Flow {
-    fn advance(
-        before: Option<Flow>,
-        component: Component,
-        layer: &EncoderLayer,
-        capture: &LayerCapture,
-        state: &AttentionState,
-    ) -> Result<Flow, Error> {
-        match (component, before) {
-            (Component::Attention, _) => Ok(Flow {
-                sums: sums::attention(
-                    &layer.attention,
-                    state.weights.clone(),
-                    state.values.clone(),
-                    &state.diagonal,
-                ),
-                output: capture.attention_output()?,
-                gram: Rc::clone(&state.head_gram),
-                scale: None,
-            }),
-            (Component::Residual, Some(flow)) => Ok(Flow {
-                sums: sums::residual(flow.sums, capture.input()?),
-                output: capture.attention_residual()?,
-                ..flow
-            }),
-            (Component::LayerNorm, Some(flow)) => {
-                let scale = capture.attention_norm_scale()?;
-                Ok(Flow {
-                    sums: sums::layer_norm(flow.sums, &layer.attention_norm, &scale),
-                    output: capture.attention_block()?,
-                    gram: SharedGram::new(flow.gram.map.clone().layer_norm(&layer.attention_norm)),
-                    scale: Some(scale),
-                })
-            }
-            (component, None) => unreachable!("a pipeline cannot start with {component:?}"),
-        }
-    }
+/// One pass for all feed-forward scopes among `forms`; the last is the longest.
+fn feed_forward_maps<'a>(
+    shared: &Arc<Shared>,
+    forms: impl Iterator<Item = &'a Form>,
+) -> Option<Arc<FeedForwardMaps>> {
+    let behind: Vec<_> = forms
+        .filter_map(|form| match form {
+            Form::Heads(_) => None,
+            Form::FeedForward(form, tail) => Some((form, tail)),
+        })
+        .collect();
+    let (form, longest) = behind.iter().max_by_key(|(_, tail)| tail.len())?;
+    let scopes = behind.iter().map(|(_, tail)| tail.len()).collect();
+    Some(Arc::new(FeedForwardMaps::new(
+        Arc::clone(shared),
+        Arc::clone(form),
+        (*longest).clone(),
+        scopes,
+    )))
 }
 
 /// The decomposition at one scope.
 #[derive(Debug)]
 pub struct ScopeDecomposition {
     scope: Scope,
-    flow: Flow,
-    attention: Rc<AttentionState>,
+    stage: Arc<Stage>,
+    parts: Parts,
+    shared: Arc<Shared>,
+}
+
+/// Where norm maps and parts off the diagonal come from.
+#[derive(Debug)]
+enum Parts {
+    Heads(Arc<HeadsForm>),
+    FeedForward {
+        maps: Arc<FeedForwardMaps>,
+        /// Components behind the feed-forward block.
+        tail: usize,
+    },
 }
 
 impl ScopeDecomposition {
@@ -248,21 +232,22 @@ impl ScopeDecomposition {
 
     /// The norm map ‖y_ij‖.
     ///
-    /// Off the diagonal `‖y_ij‖² = α_ijᵀ G_j α_ij / s_i²` with the Gram matrix
-    /// G_j of the transformed vectors; 2·T·d_model² + 2·T·H²·d_model + 2·T²·H²
-    /// FLOPs, of which `attn` and `attn_res` share the first two terms.
+    /// Before the feed-forward block `‖y_ij‖² = α_ijᵀ G_j α_ij / s_i²` with the
+    /// Gram matrix G_j of the transformed vectors, 2·T·d_model² +
+    /// 2·T·H²·d_model + 2·T²·H² FLOPs. Behind it the parts are made and dropped
+    /// tile by tile, 2·T²·d_ff·d_model FLOPs for all such scopes together.
     ///
     /// # Shapes
     /// `[batch, target, source]`.
     pub fn norms(&self) -> Tensor<3> {
-        let state = &self.attention;
-        norm_map(
-            self.flow.gram.gram(&state.values),
-            &state.weights,
-            self.flow.scale.as_ref(),
-            self.preserving_norms(),
-            &state.diagonal,
-        )
+        let shared = &self.shared;
+        let norms = match &self.parts {
+            Parts::Heads(form) => form.norms(&shared.weights, &shared.values),
+            Parts::FeedForward { maps, tail } => maps.norms(*tail),
+        };
+        // On the diagonal is the norm of a vector that is there anyway, with
+        // its residual.
+        shared.diagonal.replace(norms, self.preserving_norms())
     }
 
     /// ‖y_ii‖: how much of itself a token keeps.
@@ -270,7 +255,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn preserving_norms(&self) -> Tensor<2> {
-        row_norms(self.flow.sums.preserving.clone())
+        row_norms(self.stage.sum(Sum::Preserving))
     }
 
     /// ‖Σ_{j≠i} y_ij‖: how much a token takes from the others. The norm of the
@@ -279,7 +264,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn mixing_norms(&self) -> Tensor<2> {
-        row_norms(self.flow.sums.mixing.clone())
+        row_norms(self.stage.sum(Sum::Mixing))
     }
 
     /// ‖b_i‖: what belongs to no source.
@@ -287,7 +272,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn bias_norms(&self) -> Tensor<2> {
-        row_norms(self.flow.sums.bias.clone())
+        row_norms(self.stage.sum(Sum::Bias))
     }
 
     /// ‖Σ_j y_ij + b_i − y_i‖ / ‖y_i‖, y_i as the forward pass computed it.
@@ -295,9 +280,9 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn reconstruction_errors(&self) -> Tensor<2> {
-        let sums = &self.flow.sums;
-        let sum = sums.preserving.clone() + sums.mixing.clone() + sums.bias.clone();
-        row_norms(sum - self.flow.output.clone()) / row_norms(self.flow.output.clone())
+        let stage = &self.stage;
+        let sum = stage.sum(Sum::Preserving) + stage.sum(Sum::Mixing) + stage.sum(Sum::Bias);
+        row_norms(sum - stage.output.clone()) / row_norms(stage.output.clone())
     }
 
     /// b_i: the part that belongs to no source.
@@ -305,7 +290,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target, d_model]`.
     pub fn bias(&self) -> Tensor<3> {
-        self.flow.sums.bias.clone()
+        self.stage.sum(Sum::Bias)
     }
 
     /// y_i: the representation that is decomposed, as the forward pass computed it.
@@ -313,7 +298,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target, d_model]`.
     pub fn output(&self) -> Tensor<3> {
-        self.flow.output.clone()
+        self.stage.output.clone()
     }
 
     /// The parts y_ij as vectors, for a range of targets.
@@ -326,8 +311,8 @@ impl ScopeDecomposition {
     /// # Errors
     /// The range is empty or leaves the sequence.
     pub fn parts(&self, targets: Range<usize>) -> Result<Tensor<4>, Error> {
-        let state = &self.attention;
-        let tokens = state.weights.dims()[2];
+        let shared = &self.shared;
+        let [batch, _, tokens, sources] = shared.weights.dims();
         if targets.is_empty() || targets.end > tokens {
             return Err(Error::TargetsOutOfRange {
                 start: targets.start,
@@ -335,13 +320,24 @@ impl ScopeDecomposition {
                 tokens,
             });
         }
-        Ok(parts::parts(
-            &self.flow.gram.map,
-            state.weights.clone(),
-            state.values.clone(),
-            self.flow.scale.as_ref(),
-            self.flow.sums.preserving.clone(),
-            targets,
-        ))
+        let parts = match &self.parts {
+            Parts::Heads(form) => form.parts(&shared.weights, &shared.values, targets.clone()),
+            Parts::FeedForward { maps, tail } => maps.parts(*tail, targets.clone()),
+        };
+        let own = self
+            .stage
+            .sum(Sum::Preserving)
+            .slice_dim(1, targets.clone())
+            .unsqueeze_dim::<4>(2);
+        let is_own = identity(tokens, &shared.weights)
+            .slice_dim(0, targets.clone())
+            .reshape([1, targets.len(), sources, 1])
+            .expand([batch, targets.len(), sources, 1]);
+        Ok(parts * (is_own.clone() * -1.0 + 1.0) + own * is_own)
     }
+}
+
+/// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
+fn row_norms(v: Tensor<3>) -> Tensor<2> {
+    v.square().sum_dim(2).sqrt().squeeze_dim(2)
 }

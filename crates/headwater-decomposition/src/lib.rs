@@ -3,12 +3,17 @@
 
 mod diagonal;
 mod error;
+mod form;
 mod layer;
 mod norm_map;
-mod parts;
+mod options;
 mod scope;
-mod sums;
+mod slope;
+mod stage;
+mod tiles;
 
 pub use error::Error;
 pub use layer::{LayerDecomposition, ScopeDecomposition};
-pub use scope::{Component, Scope};
+pub use options::{BiasTreatment, DecompositionOptions};
+pub use scope::Scope;
+pub use slope::{secant, slope};

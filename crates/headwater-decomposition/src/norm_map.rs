@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use headwater_transformer::{LayerNorm, SelfAttention};
 
-use crate::diagonal::{Diagonal, identity};
+use crate::diagonal::identity;
 
 /// α² underflows float32 where α < 1e-19, long before α itself does. The Gram
 /// matrix is scaled by this power of two (exactly) and the norms by the
@@ -19,7 +19,7 @@ const BLOCK_BYTES: usize = 32 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct OutputMap {
     /// `[head, d_head, d_model]`.
-    by_head: Tensor<3>,
+    pub(crate) by_head: Tensor<3>,
 }
 
 impl OutputMap {
@@ -36,8 +36,8 @@ impl OutputMap {
 
     /// LN without its division by s(y_i): centre, scale by γ. Folding the two
     /// into W_O costs d_model² once instead of T·H·d_model a sequence.
-    pub(crate) fn layer_norm(self, norm: &LayerNorm) -> Self {
-        let centred = self.by_head.clone() - self.by_head.mean_dim(2);
+    pub(crate) fn layer_norm(&self, norm: &LayerNorm) -> Self {
+        let centred = self.by_head.clone() - self.by_head.clone().mean_dim(2);
         Self {
             by_head: centred * norm.weight.clone().unsqueeze(),
         }
@@ -116,21 +116,4 @@ impl Gram {
         let norms: Tensor<3> = squares.clamp_min(0.0).sqrt().squeeze_dim(3);
         norms.swap_dims(1, 2) * NORM_SCALE
     }
-}
-
-/// The norm map of a scope: off the diagonal by the Gram form, divided by the
-/// target's s where a layer norm is in the scope; on it ‖y_ii‖ as it is, with
-/// its residual.
-pub(crate) fn norm_map(
-    gram: &Gram,
-    weights: &Tensor<4>,
-    scale: Option<&Tensor<3>>,
-    preserving_norms: Tensor<2>,
-    diagonal: &Diagonal,
-) -> Tensor<3> {
-    let mut norms = gram.norms(weights);
-    if let Some(scale) = scale {
-        norms = norms / scale.clone();
-    }
-    diagonal.replace(norms, preserving_norms)
 }

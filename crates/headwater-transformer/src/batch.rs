@@ -75,8 +75,10 @@ pub struct TokenBatch {
     pub(crate) input_ids: Tensor<2, Int>,
     pub(crate) token_type_ids: Tensor<2, Int>,
     pub(crate) position_ids: Tensor<2, Int>,
-    /// `[batch, 1, 1, token]`: 0 for real sources, a very negative number for padding.
-    pub(crate) source_bias: Option<Tensor<4>>,
+    /// Added to the attention scores: 0 for visible sources, a very negative
+    /// number for padding and, in causal models, for what comes later.
+    /// `[batch, 1, 1, source]`, or `[batch, 1, target, source]` if causal.
+    pub(crate) score_bias: Option<Tensor<4>>,
     lengths: Vec<usize>,
     longest: usize,
 }
@@ -119,23 +121,14 @@ impl TokenBatch {
         let token_type_ids = padded(&|s| s.token_type_ids.clone(), 0);
         let position_ids = padded(&|s| position_ids(&s.input_ids, architecture), 0);
 
-        let source_bias = lengths.iter().any(|&length| length < longest).then(|| {
-            let values: Vec<f32> = lengths
-                .iter()
-                .flat_map(|&length| {
-                    (0..longest).map(move |j| if j < length { 0.0 } else { MASKED_SCORE as f32 })
-                })
-                .collect();
-            Tensor::from_data(
-                TensorData::new(values, [batch, 1, 1, longest]),
-                (device, precision.dtype()),
-            )
+        let score_bias = score_bias(&lengths, longest, architecture.causal).map(|(shape, values)| {
+            Tensor::from_data(TensorData::new(values, shape), (device, precision.dtype()))
         });
         Ok(Self {
             input_ids,
             token_type_ids,
             position_ids,
-            source_bias,
+            score_bias,
             lengths,
             longest,
         })
@@ -150,6 +143,26 @@ impl TokenBatch {
     pub fn longest(&self) -> usize {
         self.longest
     }
+}
+
+/// What hides padded and, if causal, later sources; nothing where all are visible.
+fn score_bias(lengths: &[usize], longest: usize, causal: bool) -> Option<([usize; 4], Vec<f32>)> {
+    if !causal && lengths.iter().all(|&length| length == longest) {
+        return None;
+    }
+    let targets = if causal { longest } else { 1 };
+    let mut values = Vec::with_capacity(lengths.len() * targets * longest);
+    for &length in lengths {
+        for target in 0..targets {
+            values.extend((0..longest).map(|source| {
+                // A padded target sees itself, so that its row stays finite.
+                let visible = (source < length || (causal && source == target))
+                    && !(causal && source > target);
+                if visible { 0.0 } else { MASKED_SCORE as f32 }
+            }));
+        }
+    }
+    Some(([lengths.len(), 1, targets, longest], values))
 }
 
 /// Rows of the position table for one sequence.

@@ -1,5 +1,7 @@
 //! What a run keeps of its layers: opt-in, by layer and by quantity.
 
+use std::fmt;
+
 use burn::tensor::Tensor;
 
 use crate::Error;
@@ -12,44 +14,27 @@ pub enum Activations {
     Input,
     /// α, `[batch, head, target, source]`.
     AttentionWeights,
-    /// v = x W_V + b_V by head, `[batch, head, source, d_head]`.
+    /// v = x W_V + b_V by head, x behind the layer norm where one comes first,
+    /// `[batch, head, source, d_head]`.
     Values,
-    /// The attention sublayer's output, output bias included, `[batch, token, d_model]`.
-    AttentionOutput,
-    /// Attention output plus residual, `[batch, token, d_model]`.
-    AttentionResidual,
-    /// The attention block's output, behind its layer norm, `[batch, token, d_model]`.
-    AttentionBlock,
-    /// s(y) of the attention block's layer norm, `[batch, token, 1]`.
-    AttentionNormScale,
-    /// The layer's output, `[batch, token, d_model]`.
-    Output,
+    /// The output of a component, by its step in the [`pipeline`](crate::pipeline),
+    /// `[batch, token, d_model]`.
+    Component(usize),
+    /// s(y) of the layer norm at a step of the pipeline, `[batch, token, 1]`.
+    NormScale(usize),
+    /// What the feed-forward block's activation is applied to, `[batch, token, d_ff]`.
+    PreActivation,
 }
 
-impl Activations {
-    /// Every quantity.
-    pub const ALL: [Activations; 8] = [
-        Activations::Input,
-        Activations::AttentionWeights,
-        Activations::Values,
-        Activations::AttentionOutput,
-        Activations::AttentionResidual,
-        Activations::AttentionBlock,
-        Activations::AttentionNormScale,
-        Activations::Output,
-    ];
-
-    /// The name used in messages.
-    pub fn name(self) -> &'static str {
+impl fmt::Display for Activations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Activations::Input => "the input",
-            Activations::AttentionWeights => "the attention weights",
-            Activations::Values => "the values",
-            Activations::AttentionOutput => "the attention output",
-            Activations::AttentionResidual => "the attention output plus residual",
-            Activations::AttentionBlock => "the attention block's output",
-            Activations::AttentionNormScale => "the scale of the attention block's layer norm",
-            Activations::Output => "the output",
+            Activations::Input => f.write_str("the input"),
+            Activations::AttentionWeights => f.write_str("the attention weights"),
+            Activations::Values => f.write_str("the values"),
+            Activations::Component(step) => write!(f, "the output of component {step}"),
+            Activations::NormScale(step) => write!(f, "the scale of the layer norm at step {step}"),
+            Activations::PreActivation => f.write_str("the feed-forward pre-activation"),
         }
     }
 }
@@ -107,7 +92,7 @@ pub struct LayerCapture {
 }
 
 impl LayerCapture {
-    /// An empty capture, to be filled by [`EncoderLayer::forward`](crate::EncoderLayer::forward).
+    /// An empty capture, to be filled by [`Layer::forward`](crate::Layer::forward).
     pub fn new(layer: usize) -> Self {
         Self {
             layer,
@@ -156,32 +141,59 @@ impl LayerCapture {
 
     fn missing(&self, quantity: Activations) -> Error {
         Error::NotCaptured {
-            quantity: quantity.name(),
+            quantity: quantity.to_string(),
             layer: self.layer,
         }
     }
 }
 
-macro_rules! accessors {
-    ($($name:ident, $rank:literal, $from:ident, $quantity:ident;)*) => {
-        impl LayerCapture {
-            $(
-                #[doc = concat!("[`Activations::", stringify!($quantity), "`].\n\n# Errors\nIt was not captured.")]
-                pub fn $name(&self) -> Result<Tensor<$rank>, Error> {
-                    self.$from(Activations::$quantity)
-                }
-            )*
-        }
-    };
-}
+/// Each accessor fails if its quantity was not captured.
+impl LayerCapture {
+    /// [`Activations::Input`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn input(&self) -> Result<Tensor<3>, Error> {
+        self.matrix(Activations::Input)
+    }
 
-accessors! {
-    input, 3, matrix, Input;
-    attention_weights, 4, heads, AttentionWeights;
-    values, 4, heads, Values;
-    attention_output, 3, matrix, AttentionOutput;
-    attention_residual, 3, matrix, AttentionResidual;
-    attention_block, 3, matrix, AttentionBlock;
-    attention_norm_scale, 3, matrix, AttentionNormScale;
-    output, 3, matrix, Output;
+    /// [`Activations::AttentionWeights`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn attention_weights(&self) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::AttentionWeights)
+    }
+
+    /// [`Activations::Values`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn values(&self) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::Values)
+    }
+
+    /// [`Activations::Component`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn component(&self, step: usize) -> Result<Tensor<3>, Error> {
+        self.matrix(Activations::Component(step))
+    }
+
+    /// [`Activations::NormScale`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn norm_scale(&self, step: usize) -> Result<Tensor<3>, Error> {
+        self.matrix(Activations::NormScale(step))
+    }
+
+    /// [`Activations::PreActivation`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn pre_activation(&self) -> Result<Tensor<3>, Error> {
+        self.matrix(Activations::PreActivation)
+    }
 }

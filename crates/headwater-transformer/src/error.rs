@@ -91,7 +91,7 @@ pub enum Error {
     #[error("{quantity} of layer {layer} was not captured; add it to the captures of this run")]
     NotCaptured {
         /// The quantity's name.
-        quantity: &'static str,
+        quantity: String,
         /// The layer, from 0.
         layer: usize,
     },

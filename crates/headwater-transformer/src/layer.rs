@@ -1,10 +1,11 @@
-//! One post-LN encoder layer: ATTN, RES, LN, FF, RES, LN.
+//! One layer: attention and feed-forward block, in either arrangement.
 
 use burn::tensor::{Tensor, activation};
-use headwater_checkpoint::Activation;
+use headwater_checkpoint::{Activation, Architecture, Arrangement};
 
 use crate::capture::{Activations, Captures, LayerCapture};
 use crate::parameters::ParameterReader;
+use crate::pipeline::{BLOCK, Component, pipeline};
 use crate::{Error, LayerNorm, Linear, apply_activation};
 
 /// Multi-head self-attention.
@@ -20,6 +21,8 @@ pub struct SelfAttention {
     pub output: Linear,
     /// Heads.
     pub n_heads: usize,
+    /// Whether a token sees only itself and what comes before it.
+    pub causal: bool,
 }
 
 /// The position-wise feed-forward block `act(x W_1 + b_1) W_2 + b_2`.
@@ -33,17 +36,19 @@ pub struct FeedForward {
     pub activation: Activation,
 }
 
-/// A post-LN encoder layer with its sublayers in the open.
+/// A layer with its sublayers in the open.
 #[derive(Debug, Clone)]
-pub struct EncoderLayer {
+pub struct Layer {
+    /// The order of the components.
+    pub arrangement: Arrangement,
     /// The attention sublayer.
     pub attention: SelfAttention,
-    /// The layer norm behind attention and residual.
+    /// The layer norm of the attention block: behind it (post-LN) or before it (pre-LN).
     pub attention_norm: LayerNorm,
     /// The feed-forward sublayer.
     pub feed_forward: FeedForward,
-    /// The layer norm behind feed-forward block and residual.
-    pub output_norm: LayerNorm,
+    /// The layer norm of the feed-forward block.
+    pub feed_forward_norm: LayerNorm,
 }
 
 impl SelfAttention {
@@ -63,7 +68,7 @@ impl SelfAttention {
     fn forward(
         &self,
         x: Tensor<3>,
-        source_bias: Option<&Tensor<4>>,
+        score_bias: Option<&Tensor<4>>,
         captures: &Captures,
         capture: &mut LayerCapture,
     ) -> Tensor<3> {
@@ -73,7 +78,7 @@ impl SelfAttention {
         let d_head = query.dims()[3];
 
         let mut scores = query.matmul(key.transpose()) / (d_head as f64).sqrt();
-        if let Some(bias) = source_bias {
+        if let Some(bias) = score_bias {
             scores = scores + bias.clone();
         }
         let weights = activation::softmax(scores, 3);
@@ -89,64 +94,89 @@ impl FeedForward {
     ///
     /// # Shapes
     /// `[batch, token, d_model]` to the same. 4·batch·token·d_model·d_ff FLOPs.
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        captures: &Captures,
+        capture: &mut LayerCapture,
+    ) -> Tensor<3> {
+        let pre_activation = self.up.forward(x);
+        capture.keep(captures, Activations::PreActivation, &pre_activation);
         self.down
-            .forward(apply_activation(self.activation, self.up.forward(x)))
+            .forward(apply_activation(self.activation, pre_activation))
     }
 }
 
-impl EncoderLayer {
+impl Layer {
     pub(crate) fn load(
         reader: &ParameterReader<'_>,
         index: usize,
-        n_heads: usize,
-        activation: Activation,
-        epsilon: f64,
+        architecture: &Architecture,
     ) -> Result<Self, Error> {
         let name = |part: &str| format!("layers.{index}.{part}");
+        let epsilon = architecture.layer_norm_eps;
         Ok(Self {
+            arrangement: architecture.arrangement,
             attention: SelfAttention {
                 query: reader.linear(&name("attention.query"))?,
                 key: reader.linear(&name("attention.key"))?,
                 value: reader.linear(&name("attention.value"))?,
                 output: reader.linear(&name("attention.output"))?,
-                n_heads,
+                n_heads: architecture.n_heads,
+                causal: architecture.causal,
             },
             attention_norm: reader.layer_norm(&name("attention_norm"), epsilon)?,
             feed_forward: FeedForward {
                 up: reader.linear(&name("feed_forward.up"))?,
                 down: reader.linear(&name("feed_forward.down"))?,
-                activation,
+                activation: architecture.activation,
             },
-            output_norm: reader.layer_norm(&name("output_norm"), epsilon)?,
+            feed_forward_norm: reader.layer_norm(&name("feed_forward_norm"), epsilon)?,
         })
+    }
+
+    /// The layer norm at a step of the pipeline: that of the block the step is in.
+    pub fn norm_at(&self, step: usize) -> &LayerNorm {
+        if step < BLOCK {
+            &self.attention_norm
+        } else {
+            &self.feed_forward_norm
+        }
     }
 
     /// Runs the layer, keeping what `captures` names.
     ///
     /// # Shapes
-    /// `x`: `[batch, token, d_model]`; `source_bias`, added to the attention
-    /// scores: `[batch, 1, 1, token]`; result as `x`.
+    /// `x`: `[batch, token, d_model]`; `score_bias`, added to the attention
+    /// scores: `[batch or 1, 1, target or 1, source]`; result as `x`.
     pub fn forward(
         &self,
         x: Tensor<3>,
-        source_bias: Option<&Tensor<4>>,
+        score_bias: Option<&Tensor<4>>,
         captures: &Captures,
         capture: &mut LayerCapture,
     ) -> Tensor<3> {
         capture.keep(captures, Activations::Input, &x);
-        let attention = self
-            .attention
-            .forward(x.clone(), source_bias, captures, capture);
-        capture.keep(captures, Activations::AttentionOutput, &attention);
-        let residual = attention + x;
-        capture.keep(captures, Activations::AttentionResidual, &residual);
-        let (block, scale) = self.attention_norm.forward(residual);
-        capture.keep(captures, Activations::AttentionBlock, &block);
-        capture.keep(captures, Activations::AttentionNormScale, &scale);
-        let feed_forward = self.feed_forward.forward(block.clone());
-        let (output, _) = self.output_norm.forward(feed_forward + block);
-        capture.keep(captures, Activations::Output, &output);
-        output
+        let mut block_input = x.clone();
+        let mut state = x;
+        for (step, component) in pipeline(self.arrangement).iter().enumerate() {
+            if step % BLOCK == 0 {
+                block_input = state.clone();
+            }
+            state = match component {
+                Component::Attention => self
+                    .attention
+                    .forward(state, score_bias, captures, capture),
+                Component::FeedForward => self.feed_forward.forward(state, captures, capture),
+                Component::Residual => state + block_input.clone(),
+                Component::LayerNorm => {
+                    let (normalized, scale) = self.norm_at(step).forward(state);
+                    capture.keep(captures, Activations::NormScale(step), &scale);
+                    normalized
+                }
+            };
+            capture.keep(captures, Activations::Component(step), &state);
+        }
+        state
     }
 }

@@ -105,4 +105,16 @@ impl ParameterReader<'_> {
             epsilon,
         })
     }
+
+    /// A layer norm that some families do not have.
+    pub(crate) fn optional_layer_norm(
+        &self,
+        name: &str,
+        epsilon: f64,
+    ) -> Result<Option<LayerNorm>, Error> {
+        self.checkpoint
+            .has(&format!("{name}.weight"))
+            .then(|| self.layer_norm(name, epsilon))
+            .transpose()
+    }
 }

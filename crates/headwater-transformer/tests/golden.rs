@@ -2,23 +2,23 @@
 
 use headwater_checkpoint::Checkpoint;
 use headwater_fixtures::{Deviation, Expected, FAMILIES, cases, golden};
-use headwater_transformer::{Captures, DeviceName, Encoder, Precision, TokenSequence};
+use headwater_transformer::{Captures, DeviceName, Model, Precision, TokenSequence};
 
 /// The largest deviation of the last hidden state, each case run alone.
 fn deviation(family: &str, device: DeviceName, precision: Precision) -> Deviation {
     let checkpoint = Checkpoint::open_directory(golden(family)).unwrap();
-    let encoder = Encoder::load(&checkpoint, device, precision).unwrap();
+    let model = Model::load(&checkpoint, device, precision).unwrap();
     let expected = Expected::of(family);
     cases(family)
         .into_iter()
         .map(|(name, case)| {
-            let batch = encoder
+            let batch = model
                 .batch(&[TokenSequence {
                     input_ids: case.input_ids,
                     token_type_ids: case.token_type_ids,
                 }])
                 .unwrap();
-            let found = encoder.forward(&batch, &Captures::none()).last_hidden_state;
+            let found = model.forward(&batch, &Captures::none()).last_hidden_state;
             let arrays = expected.case(&name);
             Deviation::between(
                 found.into_data().iter::<f64>(),

@@ -4,7 +4,7 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, Positions, TokenTypes, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Architecture, Error, Family};
+use crate::{Architecture, Arrangement, Error, Family};
 
 pub(super) static TABLE: Table = Table {
     prefixes: &["bert.", ""],
@@ -62,7 +62,7 @@ pub(super) static LAYER: [Module; 8] = [
         "output.dense",
         Linear(Model, FeedForward),
     ),
-    Module("output_norm", "output.LayerNorm", Norm(Model)),
+    Module("feed_forward_norm", "output.LayerNorm", Norm(Model)),
 ];
 
 /// The field names of BERT, which RoBERTa and ELECTRA share.
@@ -80,6 +80,8 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         max_positions: config.size("max_position_embeddings")?,
         position_offset: 0,
         token_types: config.size_if_given("type_vocab_size")?.unwrap_or(2),
+        arrangement: Arrangement::PostLn,
+        causal: false,
         layer_norm_eps: config.layer_norm_eps()?,
         activation: config.activation("hidden_act")?,
         pad_token_id: config.pad_token_id(0)?,

@@ -4,7 +4,7 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Architecture, Error, Family};
+use crate::{Architecture, Arrangement, Error, Family};
 
 pub(super) static TABLE: Table = Table {
     prefixes: &["distilbert.", ""],
@@ -34,7 +34,7 @@ pub(super) static TABLE: Table = Table {
         Module("attention_norm", "sa_layer_norm", Norm(Model)),
         Module("feed_forward.up", "ffn.lin1", Linear(FeedForward, Model)),
         Module("feed_forward.down", "ffn.lin2", Linear(Model, FeedForward)),
-        Module("output_norm", "output_layer_norm", Norm(Model)),
+        Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
     ],
 };
 
@@ -53,6 +53,8 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         position_offset: 0,
         token_types: 0,
         // Fixed in the model's code, not in its configuration.
+        arrangement: Arrangement::PostLn,
+        causal: false,
         layer_norm_eps: 1e-12,
         activation: config.activation("activation")?,
         pad_token_id: config.pad_token_id(0)?,

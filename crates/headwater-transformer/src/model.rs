@@ -4,7 +4,7 @@ use headwater_checkpoint::{Architecture, Checkpoint};
 use crate::capture::{Captures, LayerCapture};
 use crate::parameters::ParameterReader;
 use crate::{
-    DeviceName, EncoderLayer, Error, LayerNorm, Linear, Precision, TokenBatch, TokenSequence,
+    DeviceName, Layer, Error, LayerNorm, Linear, Precision, TokenBatch, TokenSequence,
 };
 
 /// Token, position and type embeddings, with their layer norm.
@@ -13,7 +13,7 @@ pub struct Embeddings {
     word: Tensor<2>,
     position: Tensor<2>,
     token_type: Option<Tensor<2>>,
-    norm: LayerNorm,
+    norm: Option<LayerNorm>,
     projection: Option<Linear>,
 }
 
@@ -27,7 +27,7 @@ impl Embeddings {
                 .has("embeddings.token_type.weight")
                 .then(|| reader.tensor("embeddings.token_type.weight"))
                 .transpose()?,
-            norm: reader.layer_norm("embeddings.norm", epsilon)?,
+            norm: reader.optional_layer_norm("embeddings.norm", epsilon)?,
             projection: checkpoint
                 .has("embeddings.projection.weight")
                 .then(|| reader.linear("embeddings.projection"))
@@ -40,7 +40,9 @@ impl Embeddings {
         if let Some(table) = &self.token_type {
             x = x + rows(table, &batch.token_type_ids);
         }
-        let (x, _) = self.norm.forward(x);
+        if let Some(norm) = &self.norm {
+            x = norm.forward(x).0;
+        }
         match &self.projection {
             Some(projection) => projection.forward(x),
             None => x,
@@ -58,27 +60,29 @@ fn rows(table: &Tensor<2>, ids: &Tensor<2, Int>) -> Tensor<3> {
         .reshape([batch, token, width])
 }
 
-/// An encoder-only Transformer whose sublayers are in the open.
+/// A Transformer, encoder or decoder, whose sublayers are in the open.
 #[derive(Debug, Clone)]
-pub struct Encoder {
+pub struct Model {
     architecture: Architecture,
     embeddings: Embeddings,
-    layers: Vec<EncoderLayer>,
+    layers: Vec<Layer>,
+    final_norm: Option<LayerNorm>,
     device_name: DeviceName,
     device: Device,
     precision: Precision,
 }
 
-/// What [`Encoder::forward`] returns.
+/// What [`Model::forward`] returns.
 #[derive(Debug, Clone)]
-pub struct EncoderOutput {
-    /// The last layer's output, `[batch, token, d_model]`.
+pub struct ModelOutput {
+    /// The last layer's output, behind the final layer norm where the model
+    /// has one, `[batch, token, d_model]`.
     pub last_hidden_state: Tensor<3>,
     /// One capture for each layer of which something was asked.
     pub layers: Vec<LayerCapture>,
 }
 
-impl Encoder {
+impl Model {
     /// Reads a checkpoint's parameters onto a device.
     ///
     /// One copy of the weights is made; the file is read tensor by tensor.
@@ -106,20 +110,14 @@ impl Encoder {
         let epsilon = architecture.layer_norm_eps;
         let embeddings = Embeddings::load(&reader, epsilon)?;
         let layers = (0..architecture.n_layers)
-            .map(|index| {
-                EncoderLayer::load(
-                    &reader,
-                    index,
-                    architecture.n_heads,
-                    architecture.activation,
-                    epsilon,
-                )
-            })
+            .map(|index| Layer::load(&reader, index, &architecture))
             .collect::<Result<_, _>>()?;
+        let final_norm = reader.optional_layer_norm("final_norm", epsilon)?;
         Ok(Self {
             architecture,
             embeddings,
             layers,
+            final_norm,
             device_name,
             device,
             precision,
@@ -132,7 +130,7 @@ impl Encoder {
     }
 
     /// The layers, input side first.
-    pub fn layers(&self) -> &[EncoderLayer] {
+    pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
@@ -164,7 +162,7 @@ impl Encoder {
     pub fn run<'a>(&'a self, batch: &'a TokenBatch, captures: Captures) -> LayerRun<'a> {
         LayerRun {
             hidden: self.embeddings.forward(batch),
-            encoder: self,
+            model: self,
             batch,
             captures,
             next: 0,
@@ -172,14 +170,18 @@ impl Encoder {
     }
 
     /// The whole forward pass.
-    pub fn forward(&self, batch: &TokenBatch, captures: &Captures) -> EncoderOutput {
+    pub fn forward(&self, batch: &TokenBatch, captures: &Captures) -> ModelOutput {
         let mut run = self.run(batch, captures.clone());
         let layers = run
             .by_ref()
             .filter(|capture| captures.includes_layer(capture.layer()))
             .collect();
-        EncoderOutput {
-            last_hidden_state: run.hidden,
+        let last_hidden_state = match &self.final_norm {
+            Some(norm) => norm.forward(run.hidden).0,
+            None => run.hidden,
+        };
+        ModelOutput {
+            last_hidden_state,
             layers,
         }
     }
@@ -187,7 +189,7 @@ impl Encoder {
 
 /// A forward pass in progress: an iterator over layers.
 pub struct LayerRun<'a> {
-    encoder: &'a Encoder,
+    model: &'a Model,
     batch: &'a TokenBatch,
     captures: Captures,
     hidden: Tensor<3>,
@@ -209,11 +211,11 @@ impl Iterator for LayerRun<'_> {
     type Item = LayerCapture;
 
     fn next(&mut self) -> Option<LayerCapture> {
-        let layer = self.encoder.layers.get(self.next)?;
+        let layer = self.model.layers.get(self.next)?;
         let mut capture = LayerCapture::new(self.next);
         self.hidden = layer.forward(
             self.hidden.clone(),
-            self.batch.source_bias.as_ref(),
+            self.batch.score_bias.as_ref(),
             &self.captures,
             &mut capture,
         );

@@ -1,0 +1,151 @@
+//! Slopes of activations: integrated gradients along a straight path, closed.
+//!
+//! On the path t ↦ t·p the integral of g′ is (g(p) − g(0))/p, whatever g is.
+//! Every activation here is 0 at 0, and all but tanh have the form x·s(x): the
+//! slope is s(p) itself, with no division and nothing to lose at p = 0.
+
+use burn::tensor::{DType, Tensor, activation};
+use headwater_transformer::{Activation, apply_activation};
+
+/// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at
+/// 0. For relu, which has no derivative there, 0.
+///
+/// Finite for every finite p.
+///
+/// # Shapes
+/// Any; the result has the same.
+///
+/// # Source
+/// Integrated gradients (Sundararajan et al. 2017) as Kobayashi et al. 2024
+/// use them, section 3.2; closed form.
+pub fn slope<const D: usize>(kind: Activation, p: Tensor<D>) -> Tensor<D> {
+    match kind {
+        Activation::Gelu => normal_distribution(p),
+        Activation::GeluTanh => TanhGate::at(p).value,
+        Activation::QuickGelu => activation::sigmoid(p * QUICK_GELU),
+        Activation::Silu => activation::sigmoid(p),
+        Activation::Relu => step(p),
+        Activation::Tanh => {
+            // tanh(p)/p by its series where p is small; the next term is 62/2835 p⁸.
+            let square = p.clone().square();
+            let series = ((square.clone() * (-17.0 / 315.0) + 2.0 / 15.0) * square.clone()
+                - 1.0 / 3.0)
+                * square
+                + 1.0;
+            let small = p.clone().abs().lower_elem(0.02);
+            let denominator = p.clone().mask_fill(small.clone(), 1.0);
+            (activation::tanh(p) / denominator).mask_where(small, series)
+        }
+        other => unreachable!("activation {other:?} has no slope"),
+    }
+}
+
+/// The mean of g′ between β and p: `(g(p) − g(β)) / (p − β)`, and its limit
+/// g′(p) where the two meet.
+///
+/// Near the limit the quotient is replaced by g′(m) + g‴(m) (p − β)²/24 with m
+/// the midpoint.
+///
+/// # Shapes
+/// Both alike; the result has the same.
+pub fn secant<const D: usize>(kind: Activation, p: Tensor<D>, beta: Tensor<D>) -> Tensor<D> {
+    let difference = p.clone() - beta.clone();
+    let near = match kind {
+        // Piecewise linear: the quotient is exact up to the point itself.
+        Activation::Relu => difference.clone().equal_elem(0.0),
+        // Where the quotient's rounding error, ε·g/|p − β|, meets the series' own.
+        _ => difference.clone().abs().lower_elem(match p.dtype() {
+            DType::F64 => 2e-3,
+            _ => 5e-2,
+        }),
+    };
+    let middle = (p.clone() + beta.clone()) / 2.0;
+    let (first, third) = derivatives(kind, middle);
+    let limit = first + third * difference.clone().square() / 24.0;
+    let rise = apply_activation(kind, p) - apply_activation(kind, beta);
+    let quotient = rise / difference.mask_fill(near.clone(), 1.0);
+    quotient.mask_where(near, limit)
+}
+
+/// g′ and g‴.
+fn derivatives<const D: usize>(kind: Activation, x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+    // For g = x·s(x): g′ = s + x s′ and g‴ = 3 s″ + x s‴.
+    let gated = |x: Tensor<D>, [s, s1, s2, s3]: [Tensor<D>; 4]| {
+        (s + x.clone() * s1, s2 * 3.0 + x * s3)
+    };
+    match kind {
+        Activation::Gelu => {
+            let density =
+                (x.clone().square() / -2.0).exp() * (0.5 / std::f64::consts::PI).sqrt();
+            let cubic = x.clone() * (x.clone().square() - 4.0);
+            let first = normal_distribution(x.clone()) + x * density.clone();
+            (first, density * cubic)
+        }
+        Activation::GeluTanh => {
+            let gate = TanhGate::at(x.clone());
+            gated(x, [gate.value, gate.first, gate.second, gate.third])
+        }
+        Activation::QuickGelu => gated(x.clone(), logistic(x, QUICK_GELU)),
+        Activation::Silu => gated(x.clone(), logistic(x, 1.0)),
+        Activation::Relu => (step(x.clone()), x * 0.0),
+        Activation::Tanh => {
+            let square = activation::tanh(x).square();
+            let first = square.clone() * -1.0 + 1.0;
+            (first.clone(), first * (square * 6.0 - 2.0))
+        }
+        other => unreachable!("activation {other:?} has no slope"),
+    }
+}
+
+const QUICK_GELU: f64 = 1.702;
+
+/// Φ(x), the normal distribution function.
+fn normal_distribution<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) / 2.0
+}
+
+/// 1 where x > 0, else 0.
+fn step<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let positive = x.clone().greater_elem(0.0);
+    x.zeros_like().mask_fill(positive, 1.0)
+}
+
+/// σ(c·x) and its first three derivatives in x.
+fn logistic<const D: usize>(x: Tensor<D>, c: f64) -> [Tensor<D>; 4] {
+    let s = activation::sigmoid(x * c);
+    let s1 = s.clone() * (s.clone() * -1.0 + 1.0);
+    let s2 = s1.clone() * (s.clone() * -2.0 + 1.0);
+    let s3 = s1.clone() * ((s.clone() - 1.0) * s.clone() * 6.0 + 1.0);
+    [s, s1 * c, s2 * (c * c), s3 * (c * c * c)]
+}
+
+/// s(x) = (1 + tanh u)/2 with u = √(2/π)(x + 0.044715 x³), and its derivatives.
+struct TanhGate<const D: usize> {
+    value: Tensor<D>,
+    first: Tensor<D>,
+    second: Tensor<D>,
+    third: Tensor<D>,
+}
+
+impl<const D: usize> TanhGate<D> {
+    fn at(x: Tensor<D>) -> Self {
+        const CUBIC: f64 = 0.044_715;
+        let k = (2.0 / std::f64::consts::PI).sqrt();
+        let square = x.clone().square();
+        let u = x.clone() * (square.clone() * CUBIC + 1.0) * k;
+        let u1 = (square * (3.0 * CUBIC) + 1.0) * k;
+        let u2 = x * (6.0 * CUBIC * k);
+        let u3 = 6.0 * CUBIC * k;
+        let t = activation::tanh(u);
+        // Half of tanh′, tanh″ and tanh‴ at u.
+        let t1 = (t.clone().square() * -1.0 + 1.0) / 2.0;
+        let t2 = t1.clone() * t.clone() * -2.0;
+        let t3 = t1.clone() * (t.clone().square() * 6.0 - 2.0);
+        Self {
+            value: (t + 1.0) / 2.0,
+            first: t1.clone() * u1.clone(),
+            second: t2.clone() * u1.clone().square() + t1.clone() * u2.clone(),
+            third: t3 * u1.clone().powi_scalar(3) + t2 * u1 * u2 * 3.0 + t1 * u3,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Parts behind the feed-forward block, a tile of targets and sources at a time.
+//!
+//! W_1 is applied per head and source first: v^h_j has d_head numbers, so
+//! `v^h_j (M^h W_1)` for all heads together costs one ordinary feed-forward
+//! product. A tile then combines heads by α, multiplies by the slopes and goes
+//! through W_2. That last product, 2·T²·d_ff·d_model FLOPs a layer (half of it
+//! in causal models), is what a map costs; everything else is small beside it.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::Tensor;
+
+use crate::form::{FeedForwardForm, Tail};
+use crate::stage::Shared;
+
+/// Vectors are scaled by this power of two, exactly, before they are squared:
+/// the square of a float32 below 1e-19 is zero.
+const VECTOR_SCALE: f64 = (1u64 << 30) as f64;
+
+/// The feed-forward scopes of a layer that were asked for, computed in one pass.
+#[derive(Debug)]
+pub(crate) struct FeedForwardMaps {
+    shared: Arc<Shared>,
+    form: Arc<FeedForwardForm>,
+    /// The components behind the block, of the longest scope.
+    tail: Vec<Tail>,
+    /// For each scope, how many components of the tail are in it.
+    scopes: Vec<usize>,
+    maps: OnceLock<Vec<Tensor<3>>>,
+}
+
+/// A tile of the token-to-token plane of one member of a batch.
+struct Tile {
+    member: usize,
+    targets: Range<usize>,
+    sources: Range<usize>,
+}
+
+impl FeedForwardMaps {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        form: Arc<FeedForwardForm>,
+        tail: Vec<Tail>,
+        scopes: Vec<usize>,
+    ) -> Self {
+        Self {
+            shared,
+            form,
+            tail,
+            scopes,
+            maps: OnceLock::new(),
+        }
+    }
+
+    /// ‖y_ij‖ of one scope, right off the diagonal; `tail` is how many
+    /// components it has behind the block.
+    ///
+    /// # Shapes
+    /// `[batch, target, source]`.
+    pub(crate) fn norms(&self, tail: usize) -> Tensor<3> {
+        let maps = self.maps.get_or_init(|| self.compute());
+        let index = self
+            .scopes
+            .iter()
+            .position(|&scope| scope == tail)
+            .expect("scopes are registered when the layer is decomposed");
+        maps[index].clone()
+    }
+
+    fn compute(&self) -> Vec<Tensor<3>> {
+        let [batch, _, tokens, _] = self.shared.weights.dims();
+        // Members by source blocks by target tiles, for each scope.
+        let mut members: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
+        for member in 0..batch {
+            let mut columns: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
+            for sources in ranges(tokens, self.source_block()) {
+                let source = SourceBlock::new(self, member, sources.clone());
+                let mut rows: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
+                for targets in ranges(tokens, self.target_tile(sources.len())) {
+                    let tile = Tile {
+                        member,
+                        targets,
+                        sources: sources.clone(),
+                    };
+                    if self.is_unseen(&tile) {
+                        let zeros = self.zeros(&tile);
+                        rows.iter_mut().for_each(|rows| rows.push(zeros.clone()));
+                        continue;
+                    }
+                    self.visit(&source, &tile, &mut |tail, vectors| {
+                        if let Some(index) = self.scopes.iter().position(|&scope| scope == tail) {
+                            let norms: Tensor<2> = vectors.square().sum_dim(2).sqrt().squeeze_dim(2);
+                            rows[index].push(norms.transpose() / VECTOR_SCALE);
+                        }
+                    });
+                }
+                for (columns, rows) in columns.iter_mut().zip(rows) {
+                    columns.push(Tensor::cat(rows, 0));
+                }
+            }
+            for (members, columns) in members.iter_mut().zip(columns) {
+                members.push(Tensor::cat(columns, 1));
+            }
+        }
+        members
+            .into_iter()
+            .map(|members| Tensor::stack(members, 0))
+            .collect()
+    }
+
+    /// The parts as vectors for a range of targets; right off the diagonal.
+    ///
+    /// # Shapes
+    /// `[batch, targets, source, d_model]`.
+    pub(crate) fn parts(&self, tail: usize, targets: Range<usize>) -> Tensor<4> {
+        let [batch, _, tokens, _] = self.shared.weights.dims();
+        let members = (0..batch)
+            .map(|member| {
+                let blocks = ranges(tokens, self.source_block())
+                    .map(|sources| {
+                        let source = SourceBlock::new(self, member, sources.clone());
+                        let tile = Tile {
+                            member,
+                            targets: targets.clone(),
+                            sources,
+                        };
+                        let mut parts = None;
+                        self.visit(&source, &tile, &mut |reached, vectors| {
+                            if reached == tail {
+                                parts = Some(vectors.swap_dims(0, 1) / VECTOR_SCALE);
+                            }
+                        });
+                        parts.expect("every tail length up to the longest is visited")
+                    })
+                    .collect();
+                Tensor::cat(blocks, 1)
+            })
+            .collect();
+        Tensor::stack(members, 0)
+    }
+
+    /// Whether every source of a tile comes after every target in a causal model.
+    fn is_unseen(&self, tile: &Tile) -> bool {
+        self.shared.layer.attention.causal && tile.sources.start >= tile.targets.end
+    }
+
+    fn zeros(&self, tile: &Tile) -> Tensor<2> {
+        let weights = &self.shared.weights;
+        Tensor::zeros(
+            [tile.targets.len(), tile.sources.len()],
+            (&weights.device(), weights.dtype()),
+        )
+    }
+
+    /// Sources for which `v (M W_1)`, `[source, head, d_ff]`, takes a quarter of the budget.
+    fn source_block(&self) -> usize {
+        let [_, heads, tokens, _] = self.shared.weights.dims();
+        let d_ff = self.form.slope.dims()[2];
+        let bytes = heads * d_ff * self.shared.weights.dtype().size();
+        (self.shared.options.tile_bytes / 4 / bytes).clamp(1, tokens)
+    }
+
+    /// Targets for which the tile's pre-activations, twice, and its vectors,
+    /// twice, take the rest.
+    fn target_tile(&self, sources: usize) -> usize {
+        let [_, _, tokens, _] = self.shared.weights.dims();
+        let [d_ff, d_model] = [self.form.slope.dims()[2], self.form.block.down.bias.dims()[0]];
+        let bytes = sources * 2 * (d_ff + d_model) * self.shared.weights.dtype().size();
+        (self.shared.options.tile_bytes * 3 / 4 / bytes).clamp(1, tokens)
+    }
+
+    /// Hands over the parts of a tile, `[source, target, d_model]` times
+    /// [`VECTOR_SCALE`], behind the block and behind each component of the tail.
+    fn visit(
+        &self,
+        source: &SourceBlock,
+        tile: &Tile,
+        visit: &mut dyn FnMut(usize, Tensor<3>),
+    ) {
+        let block = &self.form.block;
+        let (targets, sources) = (tile.targets.len(), tile.sources.len());
+        let weights: Tensor<3> = self
+            .shared
+            .weights
+            .clone()
+            .slice([
+                tile.member..tile.member + 1,
+                0..self.shared.weights.dims()[1],
+                tile.targets.clone(),
+                tile.sources.clone(),
+            ])
+            .squeeze_dim::<3>(0)
+            .permute([2, 1, 0]);
+        let of_targets = |v: &Tensor<3>| -> Tensor<3> {
+            v.clone()
+                .slice_dim(0, tile.member..tile.member + 1)
+                .slice_dim(1, tile.targets.clone())
+        };
+
+        let mut slope = of_targets(&self.form.slope);
+        if let Some(scale) = &self.form.input.scale {
+            slope = slope / of_targets(scale);
+        }
+        let hidden = weights.clone().matmul(source.hidden.clone()) * slope;
+        let [d_model, d_ff] = block.down.weight.dims();
+        let mut vectors = hidden
+            .reshape([sources * targets, d_ff])
+            .matmul(block.down.weight.clone().transpose())
+            .reshape([sources, targets, d_model]);
+        visit(0, vectors.clone());
+
+        for (index, component) in self.tail.iter().enumerate() {
+            vectors = match component {
+                Tail::Residual(form) => {
+                    let transformed = source.residuals[index]
+                        .clone()
+                        .expect("made for every residual of the tail");
+                    let mut residual = weights.clone().matmul(transformed);
+                    if let Some(scale) = &form.scale {
+                        residual = residual / of_targets(scale);
+                    }
+                    vectors + residual
+                }
+                Tail::LayerNorm { weight, scale } => {
+                    let centred = vectors.clone() - vectors.mean_dim(2);
+                    centred * weight.clone().unsqueeze() / of_targets(scale)
+                }
+            };
+            visit(index + 1, vectors.clone());
+        }
+    }
+}
+
+/// What all tiles of a block of sources share.
+struct SourceBlock {
+    /// `v (M W_1)`, scaled, `[source, head, d_ff]`.
+    hidden: Tensor<3>,
+    /// For each residual of the tail its `v M`, scaled, `[source, head, d_model]`.
+    residuals: Vec<Option<Tensor<3>>>,
+}
+
+impl SourceBlock {
+    fn new(maps: &FeedForwardMaps, member: usize, sources: Range<usize>) -> Self {
+        let values: Tensor<3> = maps
+            .shared
+            .values
+            .clone()
+            .slice_dim(0, member..member + 1)
+            .slice_dim(2, sources)
+            .squeeze_dim::<3>(0)
+            * VECTOR_SCALE;
+        let by_source = |by_head: Tensor<3>| values.clone().matmul(by_head).swap_dims(0, 1);
+        Self {
+            hidden: by_source(maps.form.into_hidden()),
+            residuals: maps
+                .tail
+                .iter()
+                .map(|component| match component {
+                    Tail::Residual(form) => Some(by_source(form.map.by_head.clone())),
+                    Tail::LayerNorm { .. } => None,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// `0..length` in steps.
+fn ranges(length: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..length)
+        .step_by(step)
+        .map(move |start| start..(start + step).min(length))
+}
