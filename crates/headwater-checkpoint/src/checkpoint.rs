@@ -61,7 +61,7 @@ impl Checkpoint {
         Self::open_named(directory.display().to_string(), directory)
     }
 
-    /// Opens a directory if one exists at that path, else fetches the hub's model of that name.
+    /// Opens a directory if something exists at that path, else fetches the hub's model of that name.
     ///
     /// Files that are in the hub's cache already are not fetched again.
     ///
@@ -70,7 +70,7 @@ impl Checkpoint {
     /// As [`Checkpoint::open_directory`], and where the model cannot be
     /// fetched; without the feature `hub` that is always so.
     pub fn open(model: &str, hub: &HubOptions) -> Result<Self, Error> {
-        if Path::new(model).is_dir() {
+        if Path::new(model).exists() {
             return Self::open_directory(model);
         }
         let directory = hub::fetch(model, hub)?;

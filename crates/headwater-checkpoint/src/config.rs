@@ -1,7 +1,6 @@
 //! `config.json`: typed access to its fields, and the checks that all families share.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -10,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{Activation, Error};
 
 /// No configuration or index comes near this size.
-const MAX_JSON_BYTES: u64 = 100_000_000;
+const MAX_JSON_BYTES: u64 = 32_000_000;
 
 /// A JSON object with errors that name the field.
 pub(crate) struct Config {
@@ -144,15 +143,14 @@ pub(crate) fn read_json<T: DeserializeOwned>(
     path: &Path,
     malformed: impl FnOnce(&Path, serde_json::Error) -> Error,
 ) -> Result<T, Error> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut bounded = file.take(MAX_JSON_BYTES + 1);
-    bounded.read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if bytes.len() as u64 > MAX_JSON_BYTES {
+    let size = fs::metadata(path).map_err(Error::io(path))?.len();
+    if size > MAX_JSON_BYTES {
+        let path = path.to_owned();
         return Err(Error::FileTooLarge {
-            path: path.into(),
+            path,
             limit: MAX_JSON_BYTES,
         });
     }
+    let bytes = fs::read(path).map_err(Error::io(path))?;
     serde_json::from_slice(&bytes).map_err(|source| malformed(path, source))
 }

@@ -1,14 +1,16 @@
 //! The name that a misspelt one may have meant.
 
-/// Names longer than this are not compared; no model has such.
-const MAX_LENGTH: usize = 256;
+/// More names are not compared; no model has as many, and each takes a while.
+const MAX_CANDIDATES: usize = 100_000;
 
-/// The candidate with the smallest edit distance, if less than a third of `name` would change.
+/// The candidate with the smallest edit distance, if at most a third of `name` would change.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let limit = name.len() / 3;
     let close = candidates
-        .filter(|candidate| candidate.len() <= MAX_LENGTH)
+        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
+        .take(MAX_CANDIDATES)
         .map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), candidate))
-        .filter(|&(distance, _)| distance * 3 <= name.len());
+        .filter(|&(distance, _)| distance <= limit);
     close.min().map(|(_, candidate)| candidate.to_owned())
 }
 

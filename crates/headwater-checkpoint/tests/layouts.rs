@@ -1,0 +1,178 @@
+//! One model in every layout that checkpoints come in gives the same tensors.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{config, names, serialize, shards, tensors, tokenizer, value, write, write_plain};
+use headwater_checkpoint::{Activation, Architecture, Checkpoint, Dtype, Family, HubOptions};
+use sha2::{Digest, Sha256};
+
+/// Asserts that the small BERT comes out whole, whatever its layout.
+fn check(directory: &Path, dtype: Dtype, unused: &[&str]) -> Checkpoint {
+    let checkpoint = Checkpoint::open_directory(directory).unwrap();
+    let canonical: Vec<&str> = checkpoint
+        .parameters()
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    let names = names();
+    assert_eq!(
+        canonical,
+        names
+            .iter()
+            .map(|(name, ..)| name.as_str())
+            .collect::<Vec<_>>()
+    );
+
+    for (number, (name, _, shape)) in names.iter().enumerate() {
+        let tensor = checkpoint.read(name).unwrap();
+        let expected: Vec<f64> = (0..shape.iter().product())
+            .map(|index| value(number, index))
+            .collect();
+        assert_eq!(&tensor.shape, shape, "{name}");
+        assert_eq!(tensor.dtype(), dtype, "{name}");
+        assert_eq!(tensor.to_f64(), expected, "{name}");
+        let single: Vec<f32> = expected.iter().map(|&value| value as f32).collect();
+        assert_eq!(tensor.to_f32(), single, "{name}");
+    }
+    let elements: usize = names
+        .iter()
+        .map(|(.., shape)| shape.iter().product::<usize>())
+        .sum();
+    assert_eq!(checkpoint.parameter_count(), elements);
+    let found: Vec<&str> = checkpoint
+        .unused()
+        .iter()
+        .map(|t| t.name.as_str())
+        .collect();
+    assert_eq!(found, unused);
+    checkpoint
+}
+
+#[test]
+fn bare_encoder() {
+    let directory = tempfile::tempdir().unwrap();
+    write_plain(directory.path());
+    let checkpoint = check(directory.path(), Dtype::F32, &[]);
+    assert_eq!(checkpoint.directory(), directory.path());
+    assert_eq!(checkpoint.name(), directory.path().to_str().unwrap());
+    assert!(checkpoint.has("layers.1.output_norm.bias"));
+    assert!(!checkpoint.has("layers.2.output_norm.bias"));
+    let expected = Architecture {
+        family: Family::Bert,
+        model_type: "bert".into(),
+        vocab_size: 11,
+        d_model: 6,
+        d_embedding: 6,
+        n_layers: 2,
+        n_heads: 2,
+        d_ff: 10,
+        max_positions: 7,
+        position_offset: 0,
+        token_types: 3,
+        layer_norm_eps: 1e-12,
+        activation: Activation::Gelu,
+        pad_token_id: 0,
+    };
+    assert_eq!(checkpoint.architecture(), &expected);
+    assert_eq!(expected.d_head(), 3);
+}
+
+#[test]
+fn encoder_below_a_task_head() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tensors = tensors(Dtype::F32, |name| format!("bert.{name}"));
+    let head = common::Tensor::new(Dtype::F32, &[2], [0.5, f64::NAN].into_iter());
+    let ids = common::Tensor::new(Dtype::I64, &[1, 7], (0..7).map(f64::from));
+    tensors.insert("classifier.bias".into(), head);
+    tensors.insert("bert.embeddings.position_ids".into(), ids);
+    write(directory.path(), &config(), &tensors);
+
+    let unused = ["bert.embeddings.position_ids", "classifier.bias"];
+    let checkpoint = check(directory.path(), Dtype::F32, &unused);
+    let ids = &checkpoint.unused()[0];
+    assert_eq!(
+        (ids.shape.as_slice(), ids.dtype),
+        ([1, 7].as_slice(), Dtype::I64)
+    );
+    let words = &checkpoint.parameters()[0];
+    assert_eq!(words.name_in_file, "bert.embeddings.word_embeddings.weight");
+}
+
+#[test]
+fn old_layer_norm_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = |name: &str| match name.rsplit_once("LayerNorm.") {
+        Some((module, "weight")) => format!("bert.{module}LayerNorm.gamma"),
+        Some((module, _)) => format!("bert.{module}LayerNorm.beta"),
+        None => format!("bert.{name}"),
+    };
+    write(directory.path(), &config(), &tensors(Dtype::F32, old));
+    check(directory.path(), Dtype::F32, &[]);
+}
+
+#[test]
+fn every_float_type() {
+    for dtype in [Dtype::F16, Dtype::BF16, Dtype::F64] {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), &config(), &tensors(dtype, str::to_owned));
+        check(directory.path(), dtype, &[]);
+    }
+}
+
+#[test]
+fn shards_behind_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("config.json"), config().to_string()).unwrap();
+    let files = shards(&tensors(Dtype::F32, str::to_owned));
+    for (name, bytes) in &files {
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let checkpoint = check(directory.path(), Dtype::F32, &[]);
+    let whole = [&files[1].1[..], &files[2].1[..]].concat();
+    assert_eq!(checkpoint.weights_sha256().unwrap(), hexadecimal(&whole));
+}
+
+#[test]
+fn checksum_is_that_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    write_plain(directory.path());
+    let checkpoint = Checkpoint::open_directory(directory.path()).unwrap();
+    let bytes = serialize(&tensors(Dtype::F32, str::to_owned));
+    assert_eq!(checkpoint.weights_sha256().unwrap(), hexadecimal(&bytes));
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[test]
+fn a_directory_is_no_hub_id() {
+    let directory = tempfile::tempdir().unwrap();
+    write_plain(directory.path());
+    let name = directory.path().to_str().unwrap();
+    let checkpoint = Checkpoint::open(name, &HubOptions::default()).unwrap();
+    assert_eq!(checkpoint.name(), name);
+}
+
+#[test]
+fn tokenizer_neither_pads_nor_truncates() {
+    let directory = tempfile::tempdir().unwrap();
+    write_plain(directory.path());
+    fs::write(
+        directory.path().join("tokenizer.json"),
+        tokenizer().to_string(),
+    )
+    .unwrap();
+    let tokenizer = Checkpoint::open_directory(directory.path())
+        .unwrap()
+        .tokenizer()
+        .unwrap();
+    let encoding = tokenizer.encode("rivers flow down", true).unwrap();
+    assert_eq!(encoding.get_ids(), [2, 3, 4]);
+}

@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+
+mod attention;
+mod category;
+mod correlation;
+mod deciding;
+mod dispersion;
+mod element;
+mod error;
+mod expansion;
+mod frequency;
+mod mixing;
+mod occurrences;
+mod relation;
+mod special;
+mod summary;
+mod table;
+
+pub use attention::LayerAttention;
+pub use category::{
+    CategoryMeans, CategoryQuantity, CategoryStatistics, TokenCategory, TokenKind,
+    category_statistics,
+};
+pub use correlation::{depth_correlation, pearson, ranks, spearman};
+pub use deciding::{DecidingRank, DecidingRanks, OwnEntry, deciding_rank};
+pub use dispersion::{Dispersion, vector_norms};
+pub use element::Element;
+pub use error::MetricsError;
+pub use expansion::{AttentionMap, expansion_rate};
+pub use frequency::FrequencyRanks;
+pub use mixing::{MixingByKind, attention_ratio, attention_residual_ratio, mixing_ratio};
+pub use occurrences::{OccurrenceSelection, TokenMeans, TokenOccurrences};
+pub use relation::WeightNormRelation;
+pub use special::SpecialTokens;
+pub use summary::Summary;
+pub use table::{LayerTable, Notation};
