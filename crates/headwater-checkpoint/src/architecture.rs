@@ -48,8 +48,10 @@ impl Architecture {
 }
 
 /// Where a layer's two normalizations stand.
+///
+/// Exhaustive on purpose: a new arrangement must not compile before every
+/// crate has said what it does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Arrangement {
     /// Behind each residual connection: ATTN, RES, LN, FF, RES, LN (BERT, RoBERTa).
     PostLn,
@@ -72,8 +74,10 @@ pub enum Family {
 }
 
 /// An elementwise nonlinearity g.
+///
+/// Exhaustive on purpose: a new one must not compile before it has a value and
+/// a slope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Activation {
     /// x Φ(x), with Φ the normal distribution function (`gelu`).
     Gelu,

@@ -127,7 +127,7 @@ fn distilbert_without_token_types() {
         ("attention_norm.weight", "sa_layer_norm.weight"),
         ("feed_forward.up.bias", "ffn.lin1.bias"),
         ("feed_forward.down.bias", "ffn.lin2.bias"),
-        ("output_norm.bias", "output_layer_norm.bias"),
+        ("feed_forward_norm.bias", "output_layer_norm.bias"),
     ];
     for (canonical, name) in names {
         assert_eq!(in_file(&format!("layers.2.{canonical}")), name);

@@ -58,8 +58,8 @@ fn bare_encoder() {
     let checkpoint = check(directory.path(), Dtype::F32, &[]);
     assert_eq!(checkpoint.directory(), directory.path());
     assert_eq!(checkpoint.name(), directory.path().to_str().unwrap());
-    assert!(checkpoint.has("layers.1.output_norm.bias"));
-    assert!(!checkpoint.has("layers.2.output_norm.bias"));
+    assert!(checkpoint.has("layers.1.feed_forward_norm.bias"));
+    assert!(!checkpoint.has("layers.2.feed_forward_norm.bias"));
     let expected = Architecture {
         family: Family::Bert,
         model_type: "bert".into(),

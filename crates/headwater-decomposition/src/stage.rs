@@ -115,9 +115,7 @@ pub(crate) fn stages(
             block_input = previous.clone();
         }
         let (step, form) = match (component, &previous) {
-            (Component::Attention, _) => {
-                (Step::Attention, Form::Heads(Arc::clone(&shared.heads)))
-            }
+            (Component::Attention, _) => (Step::Attention, Form::Heads(Arc::clone(&shared.heads))),
             // A layer norm before attention is part of what f is applied to.
             (_, None) => continue,
             (Component::Residual, Some(previous)) => {
@@ -173,7 +171,11 @@ fn feed_forward_form(
     let Form::Heads(input) = &previous.form else {
         unreachable!("a layer has one feed-forward block");
     };
-    Ok(FeedForwardForm::new(Arc::clone(input), block.clone(), slope))
+    Ok(FeedForwardForm::new(
+        Arc::clone(input),
+        block.clone(),
+        slope,
+    ))
 }
 
 impl Stage {
@@ -193,9 +195,7 @@ impl Stage {
         match &self.step {
             Step::Attention => attention(&self.shared, sum),
             Step::Residual(Some(block_input)) => before() + block_input.sum(sum),
-            Step::Residual(None) if sum == Sum::Preserving => {
-                before() + self.shared.input.clone()
-            }
+            Step::Residual(None) if sum == Sum::Preserving => before() + self.shared.input.clone(),
             Step::Residual(None) => before(),
             Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
             Step::FeedForward(form) => {
@@ -257,14 +257,12 @@ fn feed_forward(
 ) -> Tensor<3> {
     let block = &form.block;
     match (sum, treatment) {
-        (Sum::Bias, BiasTreatment::Player) => block
-            .down
-            .forward(block.up.forward(v) * form.slope.clone()),
+        (Sum::Bias, BiasTreatment::Player) => {
+            block.down.forward(block.up.forward(v) * form.slope.clone())
+        }
         (Sum::Bias, BiasTreatment::Fixed) => block
             .down
             .forward(apply_activation(block.activation, block.up.forward(v))),
-        _ => block
-            .down
-            .product(block.up.product(v) * form.slope.clone()),
+        _ => block.down.product(block.up.product(v) * form.slope.clone()),
     }
 }

@@ -90,7 +90,8 @@ impl FeedForwardMaps {
                     }
                     self.visit(&source, &tile, &mut |tail, vectors| {
                         if let Some(index) = self.scopes.iter().position(|&scope| scope == tail) {
-                            let norms: Tensor<2> = vectors.square().sum_dim(2).sqrt().squeeze_dim(2);
+                            let norms: Tensor<2> =
+                                vectors.square().sum_dim(2).sqrt().squeeze_dim(2);
                             rows[index].push(norms.transpose() / VECTOR_SCALE);
                         }
                     });
@@ -165,19 +166,17 @@ impl FeedForwardMaps {
     /// twice, take the rest.
     fn target_tile(&self, sources: usize) -> usize {
         let [_, _, tokens, _] = self.shared.weights.dims();
-        let [d_ff, d_model] = [self.form.slope.dims()[2], self.form.block.down.bias.dims()[0]];
+        let [d_ff, d_model] = [
+            self.form.slope.dims()[2],
+            self.form.block.down.bias.dims()[0],
+        ];
         let bytes = sources * 2 * (d_ff + d_model) * self.shared.weights.dtype().size();
         (self.shared.options.tile_bytes * 3 / 4 / bytes).clamp(1, tokens)
     }
 
     /// Hands over the parts of a tile, `[source, target, d_model]` times
     /// [`VECTOR_SCALE`], behind the block and behind each component of the tail.
-    fn visit(
-        &self,
-        source: &SourceBlock,
-        tile: &Tile,
-        visit: &mut dyn FnMut(usize, Tensor<3>),
-    ) {
+    fn visit(&self, source: &SourceBlock, tile: &Tile, visit: &mut dyn FnMut(usize, Tensor<3>)) {
         let block = &self.form.block;
         let (targets, sources) = (tile.targets.len(), tile.sources.len());
         let weights: Tensor<3> = self

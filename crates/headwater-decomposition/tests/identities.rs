@@ -130,7 +130,7 @@ fn random_layer(shape: Shape, random: &mut Random, setting: &Setting) -> Encoder
         attention,
         attention_norm: norm(),
         feed_forward,
-        output_norm: norm(),
+        feed_forward_norm: norm(),
     }
 }
 

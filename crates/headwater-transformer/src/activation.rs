@@ -13,7 +13,5 @@ pub fn apply_activation<const D: usize>(kind: Activation, x: Tensor<D>) -> Tenso
         Activation::Relu => activation::relu(x),
         Activation::Silu => activation::silu(x),
         Activation::Tanh => activation::tanh(x),
-        // The checkpoint crate refuses a config with any other before weights are read.
-        other => unreachable!("activation {other:?} has no implementation"),
     }
 }

@@ -121,9 +121,10 @@ impl TokenBatch {
         let token_type_ids = padded(&|s| s.token_type_ids.clone(), 0);
         let position_ids = padded(&|s| position_ids(&s.input_ids, architecture), 0);
 
-        let score_bias = score_bias(&lengths, longest, architecture.causal).map(|(shape, values)| {
-            Tensor::from_data(TensorData::new(values, shape), (device, precision.dtype()))
-        });
+        let score_bias =
+            score_bias(&lengths, longest, architecture.causal).map(|(shape, values)| {
+                Tensor::from_data(TensorData::new(values, shape), (device, precision.dtype()))
+            });
         Ok(Self {
             input_ids,
             token_type_ids,

@@ -94,12 +94,7 @@ impl FeedForward {
     ///
     /// # Shapes
     /// `[batch, token, d_model]` to the same. 4·batch·token·d_model·d_ff FLOPs.
-    fn forward(
-        &self,
-        x: Tensor<3>,
-        captures: &Captures,
-        capture: &mut LayerCapture,
-    ) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, captures: &Captures, capture: &mut LayerCapture) -> Tensor<3> {
         let pre_activation = self.up.forward(x);
         capture.keep(captures, Activations::PreActivation, &pre_activation);
         self.down
@@ -164,9 +159,9 @@ impl Layer {
                 block_input = state.clone();
             }
             state = match component {
-                Component::Attention => self
-                    .attention
-                    .forward(state, score_bias, captures, capture),
+                Component::Attention => {
+                    self.attention.forward(state, score_bias, captures, capture)
+                }
                 Component::FeedForward => self.feed_forward.forward(state, captures, capture),
                 Component::Residual => state + block_input.clone(),
                 Component::LayerNorm => {

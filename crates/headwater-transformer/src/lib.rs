@@ -12,11 +12,11 @@ mod parameters;
 mod pipeline;
 
 pub use activation::apply_activation;
-pub use headwater_checkpoint::{Activation, Arrangement};
 pub use batch::{TokenBatch, TokenSequence};
 pub use capture::{Activations, Captures, LayerCapture};
 pub use device::{DeviceName, Precision};
 pub use error::Error;
+pub use headwater_checkpoint::{Activation, Arrangement};
 pub use layer::{FeedForward, Layer, SelfAttention};
 pub use model::{Embeddings, LayerRun, Model, ModelOutput};
 pub use parameters::{LayerNorm, Linear};

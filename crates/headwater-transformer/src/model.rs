@@ -3,9 +3,7 @@ use headwater_checkpoint::{Architecture, Checkpoint};
 
 use crate::capture::{Captures, LayerCapture};
 use crate::parameters::ParameterReader;
-use crate::{
-    DeviceName, Layer, Error, LayerNorm, Linear, Precision, TokenBatch, TokenSequence,
-};
+use crate::{DeviceName, Error, Layer, LayerNorm, Linear, Precision, TokenBatch, TokenSequence};
 
 /// Token, position and type embeddings, with their layer norm.
 #[derive(Debug, Clone)]
