@@ -60,7 +60,7 @@ impl CategoryStatistics {
 ///
 /// # Shapes
 ///
-/// `categories` [source]; the result [head].
+/// `categories` `[source]`; the result `[head]`.
 ///
 /// # Errors
 ///
@@ -128,7 +128,7 @@ impl CategoryMeans {
     ///
     /// # Shapes
     ///
-    /// `categories` [source].
+    /// `categories` `[source]`.
     ///
     /// # Errors
     ///
