@@ -1,12 +1,12 @@
 //! Opening a checkpoint and reading its parameters.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::families::{self, Expected};
-use crate::nearest::nearest;
-use crate::weights::{Entry, Weights};
+use crate::families;
+use crate::resolve::resolve;
+use crate::weights::Weights;
 use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Tokenizer, hub};
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
@@ -212,78 +212,4 @@ impl Checkpoint {
         tokenizer.with_truncation(None).map_err(malformed)?;
         Ok(tokenizer)
     }
-}
-
-/// Finds every tensor of the architecture in the file and checks its shape and type.
-fn resolve(
-    architecture: &Architecture,
-    tensors: &BTreeMap<String, Entry>,
-) -> Result<Vec<Parameter>, Error> {
-    let table = families::table(architecture.family);
-    // The word embeddings show which prefix the file uses.
-    let holds = |name: String| tensors.contains_key(&name);
-    let has_words = |prefix: &&&str| {
-        let words = table.expected(architecture).next();
-        words.is_some_and(|words| {
-            words
-                .spellings
-                .iter()
-                .any(|name| holds(format!("{prefix}{name}")))
-        })
-    };
-    let prefix = table
-        .prefixes
-        .iter()
-        .find(has_words)
-        .unwrap_or(&table.prefixes[0]);
-
-    let mut parameters = Vec::new();
-    for Expected {
-        canonical,
-        spellings,
-        shape,
-    } in table.expected(architecture)
-    {
-        let names: Vec<String> = spellings
-            .iter()
-            .map(|name| format!("{prefix}{name}"))
-            .collect();
-        let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
-            let name = names.into_iter().next().unwrap_or(canonical);
-            // A name that another parameter goes by was not meant here. The
-            // file bounds the layers looked at, since the configuration may not.
-            let bounded = Architecture {
-                n_layers: architecture.n_layers.min(tensors.len()),
-                ..architecture.clone()
-            };
-            let taken: BTreeSet<String> = table
-                .expected(&bounded)
-                .flat_map(|t| t.spellings)
-                .map(|n| format!("{prefix}{n}"))
-                .collect();
-            let free = tensors.keys().filter(|&name| !taken.contains(name));
-            let nearest = nearest(&name, free.map(String::as_str));
-            return Err(Error::MissingTensor { name, nearest });
-        };
-        if entry.shape != shape {
-            return Err(Error::ShapeMismatch {
-                name: name.clone(),
-                expected: shape,
-                found: entry.shape.clone(),
-            });
-        }
-        if !HostTensor::supports(entry.dtype) {
-            return Err(Error::UnsupportedDtype {
-                name: name.clone(),
-                dtype: entry.dtype,
-            });
-        }
-        parameters.push(Parameter {
-            name: canonical,
-            name_in_file: name.clone(),
-            shape,
-            dtype: entry.dtype,
-        });
-    }
-    Ok(parameters)
 }

@@ -9,6 +9,7 @@ mod families;
 mod host_tensor;
 mod hub;
 mod nearest;
+mod resolve;
 mod weights;
 
 pub use architecture::{Activation, Architecture, Arrangement, Family};

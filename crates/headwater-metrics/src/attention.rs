@@ -101,7 +101,7 @@ impl<'a, E: Element> LayerAttention<'a, E> {
     ///
     /// # Shapes
     ///
-    /// [source]; over all sources it sums to 1.
+    /// `[source]`; over all sources it sums to 1.
     ///
     /// # Source
     ///
@@ -115,7 +115,7 @@ impl<'a, E: Element> LayerAttention<'a, E> {
     ///
     /// # Shapes
     ///
-    /// [source].
+    /// `[source]`.
     ///
     /// # Source
     ///

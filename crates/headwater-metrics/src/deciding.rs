@@ -29,7 +29,7 @@ pub struct DecidingRank {
 ///
 /// # Shapes
 ///
-/// `row` [source], one target's row of a contribution map; `target` is that
+/// `row` `[source]`, one target's row of a contribution map; `target` is that
 /// target's position, `deciding` positions of sources.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ pub struct Dispersion {
     heads: usize,
     /// [layer, head].
     transformed: Vec<Summary>,
-    /// [layer].
+    /// `[layer]`.
     inputs: Vec<Summary>,
 }
 
@@ -35,7 +35,7 @@ impl Dispersion {
     ///
     /// # Shapes
     ///
-    /// `transformed_norms` [head, source], ‖f^h(x_j)‖; `input_norms` [source],
+    /// `transformed_norms` [head, source], ‖f^h(x_j)‖; `input_norms` `[source]`,
     /// ‖x_j‖ of the layer's inputs (see [`vector_norms`]).
     ///
     /// # Errors
@@ -132,7 +132,7 @@ fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 ///
 /// # Shapes
 ///
-/// `vectors` [token, d_model]; the result [token].
+/// `vectors` [token, d_model]; the result `[token]`.
 pub fn vector_norms<E: Element>(vectors: ArrayView2<'_, E>) -> Array1<f64> {
     let norm = |row: ndarray::ArrayView1<'_, E>| {
         let squares = row.iter().map(|value| value.to_f64().powi(2));

@@ -15,8 +15,8 @@ use crate::element::{Element, all_finite};
 ///
 /// # Shapes
 ///
-/// `value_weight` [d_model, heads · d_head], `value_bias` [heads · d_head],
-/// `output_weight` [heads · d_head, d_model], `output_bias` [d_model]. Weights
+/// `value_weight` [d_model, heads · d_head], `value_bias` `[heads · d_head]`,
+/// `output_weight` [heads · d_head, d_model], `output_bias` `[d_model]`. Weights
 /// are for row vectors: checkpoints that store [output, input] pass `.t()`.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionMap<'a, E> {

@@ -3,6 +3,7 @@
 
 mod attention;
 mod category;
+mod category_means;
 mod correlation;
 mod deciding;
 mod dispersion;
@@ -18,9 +19,9 @@ mod summary;
 mod table;
 
 pub use attention::LayerAttention;
-pub use category::{
-    CategoryMeans, CategoryQuantity, CategoryStatistics, TokenCategory, TokenKind,
-    category_statistics,
+pub use category::{TokenCategory, TokenKind};
+pub use category_means::{
+    CategoryMeans, CategoryQuantity, CategoryStatistics, category_statistics,
 };
 pub use correlation::{depth_correlation, pearson, ranks, spearman};
 pub use deciding::{DecidingRank, DecidingRanks, OwnEntry, deciding_rank};

@@ -36,7 +36,7 @@ pub fn mixing_ratio(preserving: impl Element, mixing: impl Element) -> f64 {
 /// # Shapes
 ///
 /// `attention_weights` [head, target, source], as many targets as sources,
-/// without padding; the result [target].
+/// without padding; the result `[target]`.
 ///
 /// # Errors
 ///
@@ -100,7 +100,7 @@ impl MixingByKind {
     ///
     /// # Shapes
     ///
-    /// `ratios` and `kinds` [target].
+    /// `ratios` and `kinds` `[target]`.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ impl TokenMeans {
     ///
     /// # Shapes
     ///
-    /// `values` [token], the same tokens every time.
+    /// `values` `[token]`, the same tokens every time.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl TokenMeans {
     ///
     /// # Shapes
     ///
-    /// [token].
+    /// `[token]`.
     pub fn means(&self) -> Option<Array1<f64>> {
         self.tokens.as_ref()?.iter().map(Summary::mean).collect()
     }
@@ -88,7 +88,7 @@ impl TokenOccurrences {
     ///
     /// # Shapes
     ///
-    /// `token_ids`, `kinds` and `values` [token].
+    /// `token_ids`, `kinds` and `values` `[token]`.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ impl<E: Element> WeightNormRelation<E> {
     ///
     /// # Shapes
     ///
-    /// `categories` [source].
+    /// `categories` `[source]`.
     ///
     /// # Errors
     ///

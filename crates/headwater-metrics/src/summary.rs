@@ -11,7 +11,7 @@ use crate::element::{Element, finite};
 ///
 /// ```text
 /// mean ← mean + (x − mean)/n        M₂ ← M₂ + (x − mean_before)(x − mean_after)
-/// standard deviation = sqrt(M₂/n)   (of the population, as in the papers' scripts)
+/// standard deviation = sqrt(M₂/n)   (of the population)
 /// ```
 ///
 /// An empty summary has no mean: the accessors return `None`, never NaN.

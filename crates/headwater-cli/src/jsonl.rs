@@ -1,0 +1,304 @@
+//! Inputs as JSON lines: read one by one, so that a file may be of any length.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::Context;
+use headwater::Input;
+use serde::Deserialize;
+
+use crate::failure::BadInput;
+
+/// No text that a model can take comes near; a file without line breaks must
+/// not fill the memory.
+const MAX_LINE_BYTES: u64 = 16 << 20;
+/// Leaves room for `.safetensors` and a temporary suffix in 255 bytes.
+const MAX_ID_BYTES: usize = 200;
+
+/// One line that can be analyzed.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) id: String,
+    pub(crate) input: Input,
+}
+
+/// The fields of a line; others are ignored.
+#[derive(Debug, Deserialize)]
+struct Fields {
+    id: Option<String>,
+    text: Option<String>,
+    text_pair: Option<String>,
+    input_ids: Option<Vec<u32>>,
+    token_type_ids: Option<Vec<u32>>,
+}
+
+/// Reads a file of JSON lines.
+pub(crate) struct Lines {
+    reader: Box<dyn BufRead>,
+    /// Size of the file, where it is known.
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) bytes_read: u64,
+    number: u64,
+    /// The line that used an id, by the id in lower case: file systems that
+    /// do not tell cases apart would write both to one file.
+    used: HashMap<String, u64>,
+}
+
+impl Lines {
+    /// Opens a file, or standard input if the path is `-`.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::new(Box::new(BufReader::new(io::stdin())), None));
+        }
+        let unreadable = || BadInput(format!("cannot read --input {}", path.display()));
+        let file = File::open(path).with_context(unreadable)?;
+        let metadata = file.metadata().with_context(unreadable)?;
+        if metadata.is_dir() {
+            let message = format!(
+                "--input {} is a directory; give a file of JSON lines",
+                path.display()
+            );
+            return Err(BadInput(message).into());
+        }
+        let total = metadata.is_file().then_some(metadata.len());
+        Ok(Self::new(Box::new(BufReader::new(file)), total))
+    }
+
+    fn new(reader: Box<dyn BufRead>, total_bytes: Option<u64>) -> Self {
+        Self {
+            reader,
+            total_bytes,
+            bytes_read: 0,
+            number: 0,
+            used: HashMap::new(),
+        }
+    }
+
+    /// The next line that is not blank, with its number from 1: an item, or
+    /// what is wrong with it. `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read on.
+    pub(crate) fn next_item(&mut self) -> io::Result<Option<(u64, Result<Item, BadInput>)>> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let taken = self
+                .reader
+                .by_ref()
+                .take(MAX_LINE_BYTES)
+                .read_until(b'\n', &mut line)? as u64;
+            if taken == 0 {
+                return Ok(None);
+            }
+            self.bytes_read += taken;
+            self.number += 1;
+            if taken == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
+                self.skip_line()?;
+                let limit = MAX_LINE_BYTES >> 20;
+                let message = format!("the line is longer than {limit} MiB; split the text");
+                return Ok(Some((self.number, Err(BadInput(message)))));
+            }
+            if self.number == 1 {
+                // The byte order mark of some editors.
+                if let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf") {
+                    line = rest.to_vec();
+                }
+            }
+            if !line.trim_ascii().is_empty() {
+                let item = self.item(&line);
+                return Ok(Some((self.number, item)));
+            }
+        }
+    }
+
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            let available = self.reader.fill_buf()?;
+            let (used, done) = match available.iter().position(|&byte| byte == b'\n') {
+                Some(end) => (end + 1, true),
+                None => (available.len(), available.is_empty()),
+            };
+            self.reader.consume(used);
+            self.bytes_read += used as u64;
+            if done {
+                return Ok(());
+            }
+        }
+    }
+
+    fn item(&mut self, line: &[u8]) -> Result<Item, BadInput> {
+        // serde would also take an array of the values.
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            return Err(BadInput(
+                "the line is not a JSON object in braces".to_owned(),
+            ));
+        }
+        let fields: Fields = serde_json::from_slice(line)
+            .map_err(|error| BadInput(format!("not a valid line of JSON: {}", place(&error))))?;
+        let id = fields.id.clone().unwrap_or_else(|| self.number.to_string());
+        check_id(&id)?;
+        if let Some(first) = self.used.get(&id.to_lowercase()) {
+            return Err(BadInput(format!(
+                "the id \"{id}\" was used by line {first} already (upper and lower case count as the same); give each line its own"
+            )));
+        }
+        self.used.insert(id.to_lowercase(), self.number);
+        let input = fields.into_input()?;
+        Ok(Item { id, input })
+    }
+}
+
+impl Fields {
+    fn into_input(self) -> Result<Input, BadInput> {
+        let refuse = |message: &str| Err(BadInput(message.to_owned()));
+        match (self.text, self.input_ids) {
+            (Some(_), Some(_)) => refuse("both text and input_ids are given; keep one"),
+            (None, None) => refuse("neither text nor input_ids is given"),
+            (Some(_), None) if self.token_type_ids.is_some() => {
+                refuse("token_type_ids go with input_ids, not with text")
+            }
+            (None, Some(_)) if self.text_pair.is_some() => {
+                refuse("text_pair goes with text, not with input_ids")
+            }
+            (Some(text), None) => Ok(match self.text_pair {
+                Some(pair) => Input::Pair(text, pair),
+                None => Input::Text(text),
+            }),
+            (None, Some(input_ids)) => Ok(Input::Ids {
+                input_ids,
+                token_type_ids: self.token_type_ids,
+            }),
+        }
+    }
+}
+
+/// serde_json's message, whose line is always 1 here, with the column only.
+fn place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.rsplit_once(" at line ") {
+        Some((what, _)) => format!("{what} at column {}", error.column()),
+        None => message,
+    }
+}
+
+/// Checks that `{id}.safetensors` is the name of a file in the folder.
+fn check_id(id: &str) -> Result<(), BadInput> {
+    let wrong = if id.is_empty() {
+        "is empty"
+    } else if id.contains(['/', '\\']) {
+        "has a path separator in it"
+    } else if id == "." || id == ".." {
+        "names a directory"
+    } else if id.chars().any(char::is_control) {
+        "has a control character in it"
+    } else if id.len() > MAX_ID_BYTES {
+        return Err(BadInput(format!(
+            "the id is {} bytes long, the limit is {MAX_ID_BYTES}; it becomes a file name",
+            id.len()
+        )));
+    } else {
+        return Ok(());
+    };
+    Err(BadInput(format!(
+        "the id {id:?} {wrong}; it becomes a file name, choose another"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Lines {
+        Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())), None)
+    }
+
+    fn read(text: &str) -> Vec<(u64, Result<String, String>)> {
+        let mut lines = lines(text);
+        std::iter::from_fn(|| lines.next_item().unwrap())
+            .map(|(number, item)| (number, item.map(|item| item.id).map_err(|error| error.0)))
+            .collect()
+    }
+
+    fn refusal(line: &str) -> String {
+        read(line).remove(0).1.unwrap_err()
+    }
+
+    #[test]
+    fn blank_lines_count_but_are_no_items() {
+        let items = read("\u{feff}{\"text\": \"a\"}\r\n\n  \n{\"text\": \"b\", \"id\": null}");
+        assert_eq!(items, [(1, Ok("1".to_owned())), (4, Ok("4".to_owned()))]);
+    }
+
+    #[test]
+    fn a_bad_line_does_not_stop_the_next() {
+        let items = read("{\n[\"a\", \"b\"]\n{\"text\": \"a\", \"extra\": [1]}\n");
+        assert!(items[0].1.is_err() && items[1].1.is_err());
+        assert_eq!(items[2], (3, Ok("3".to_owned())));
+    }
+
+    #[test]
+    fn types_and_combinations_are_checked() {
+        for line in [
+            r#"{"id": 7, "text": "a"}"#,
+            r#"{"text": ["a"]}"#,
+            r#"{"text": "a", "text": "b"}"#,
+            r#"{"input_ids": [1.5]}"#,
+            r#"{"input_ids": [-1]}"#,
+            r#"{"input_ids": [4294967296]}"#,
+            r#"{"input_ids": "101"}"#,
+            r#"{"text": "a"} {"text": "b"}"#,
+            r#"{"text": "a"#,
+            "{\"text\": \"\u{1}\"}",
+        ] {
+            let message = refusal(line);
+            assert!(
+                message.starts_with("not a valid line of JSON: "),
+                "{line}: {message}"
+            );
+            assert!(message.contains(" at column "), "{line}: {message}");
+        }
+        assert!(refusal(r#"{"id": "a"}"#).contains("neither"));
+        assert!(refusal(r#"{"text": "a", "input_ids": [1]}"#).contains("both"));
+        assert!(refusal(r#"{"text": "a", "token_type_ids": [1]}"#).contains("token_type_ids"));
+        assert!(refusal(r#"{"input_ids": [1], "text_pair": "a"}"#).contains("text_pair"));
+    }
+
+    #[test]
+    fn ids_cannot_leave_the_folder() {
+        for id in [
+            "", ".", "..", "../a", "/etc/a", "a\\\\b", "a\\u0000", "a\\nb", "a\\u0085",
+        ] {
+            let message = refusal(&format!(r#"{{"id": "{id}", "text": "a"}}"#));
+            assert!(message.contains("becomes a file name"), "{id:?}: {message}");
+            assert!(!message.contains('\n'));
+        }
+        let long = "é".repeat(101);
+        assert!(refusal(&format!(r#"{{"id": "{long}", "text": "a"}}"#)).contains("202 bytes"));
+        assert_eq!(
+            read(r#"{"id": "..a b.c", "text": "a"}"#)[0].1,
+            Ok("..a b.c".to_owned())
+        );
+    }
+
+    #[test]
+    fn an_id_is_used_once() {
+        let items = read(
+            "{\"id\": \"Ä\", \"text\": \"a\"}\n{\"id\": \"3\", \"text\": \"a\"}\n{\"text\": \"a\"}\n{\"id\": \"ä\", \"text\": \"a\"}",
+        );
+        assert!(items[0].1.is_ok() && items[1].1.is_ok());
+        assert!(items[2].1.as_ref().unwrap_err().contains("line 2"));
+        assert!(items[3].1.as_ref().unwrap_err().contains("line 1"));
+    }
+
+    #[test]
+    fn endless_lines_are_skipped() {
+        let mut text = "x".repeat(MAX_LINE_BYTES as usize + 5);
+        text.push_str("\n{\"text\": \"a\"}");
+        let items = read(&text);
+        assert!(items[0].1.as_ref().unwrap_err().contains("16 MiB"));
+        assert_eq!(items[1], (2, Ok("2".to_owned())));
+    }
+}

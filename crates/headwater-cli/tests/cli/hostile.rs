@@ -1,0 +1,280 @@
+//! What must fail does so in one line, with the right exit status, and leaves nothing behind.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::support::{analyze, analyze_text, assert_fails, fixture, headwater, names, stdout};
+
+const IDS: [&str; 2] = ["--input-ids", "101,7,102"];
+
+#[test]
+fn arguments_are_checked() {
+    for (arguments, words) in [
+        (&[][..], "--text"),
+        (&["--text", "a", "--input-ids", "1"], "cannot be used with"),
+        (&["--text-pair", "a", "--input-ids", "1"], "--text"),
+        (&["--input-ids", "1", "--token-type-ids", "x"], "'x'"),
+        (&["--input-ids", "1,2,"], "not a token id"),
+        (
+            &["--input-ids", "1", "--scopes", "attention"],
+            "attn, attn_res, atb, all",
+        ),
+        (
+            &["--input-ids", "1", "--quantities", "norm"],
+            "attention_weights, ",
+        ),
+        (&["--input-ids", "1", "--layers", "2-1"], "ends before"),
+        (&["--input-ids", "1", "--device", "abacus"], "flex"),
+        (&["--input-ids", "1", "--dtype", "f16"], "f64"),
+        (
+            &["--input-ids", "1", "--store", "f64", "--output", "x"],
+            "f16",
+        ),
+        (
+            &["--input-ids", "1", "--hidden-states"],
+            "--output or --json",
+        ),
+        (&["--input-ids", "1", "--revision", "main"], "--revision"),
+        (&["--input", "a.jsonl"], "--output"),
+        (&["--input-ids", "1", "--txt", "a"], "--text"),
+    ] {
+        assert_fails(analyze().args(arguments), 2, &[words]);
+    }
+    assert_fails(&mut headwater(), 2, &["analyze"]);
+    assert_fails(
+        headwater().args(["analyze", "--input-ids", "1"]),
+        2,
+        &["--model"],
+    );
+}
+
+#[test]
+fn inputs_are_checked_against_the_model() {
+    let many = vec!["7"; 41].join(",");
+    for (arguments, words) in [
+        (
+            &["--input-ids", "101,120,102"][..],
+            &["120", "position 1"][..],
+        ),
+        (&["--input-ids", &many], &["41 tokens", "40"]),
+        (
+            &["--input-ids", "7", "--token-type-ids", "2"],
+            &["token type"],
+        ),
+        (
+            &["--input-ids", "7,8", "--token-type-ids", "0"],
+            &["2 token ids", "1 token type"],
+        ),
+        (
+            &["--input-ids", "7", "--layers", "0-3"],
+            &["layer 3", "0 to 2"],
+        ),
+        (&["--text", "no tokenizer here"], &["tokenizer.json"]),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.safetensors");
+        assert_fails(
+            analyze().args(arguments).arg("--output").arg(&path),
+            2,
+            words,
+        );
+        assert!(names(directory.path()).is_empty());
+        assert_fails(analyze().args(arguments), 2, words);
+    }
+}
+
+#[test]
+fn texts_are_checked() {
+    assert_fails(analyze_text().args(["--text", ""]), 2, &["empty"]);
+    assert_fails(analyze_text().args(["--text", " \n\t"]), 2, &["empty"]);
+    let long = "the ".repeat(600);
+    assert_fails(analyze_text().args(["--text", &long]), 2, &["602 tokens"]);
+}
+
+#[test]
+fn models_are_checked() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |model: &Path, words: &[&str]| {
+        let mut command = headwater();
+        command
+            .args(["analyze", "--model"])
+            .arg(model)
+            .args(["--text", "the"]);
+        command
+            .env("HF_HUB_OFFLINE", "1")
+            .env("HF_HOME", directory.path().join("hub"));
+        assert_fails(&mut command, 2, words);
+    };
+    run(&directory.path().join("nowhere/at/all"), &["nowhere"]);
+    run(directory.path(), &["config.json"]);
+    run(Path::new("no-such-model"), &["no-such-model"]);
+
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(
+            fixture("golden/bert").join(name),
+            directory.path().join(name),
+        )
+        .unwrap();
+    }
+    for broken in ["{", "{\"version\": \"1.0\"}", ""] {
+        fs::write(directory.path().join("tokenizer.json"), broken).unwrap();
+        run(directory.path(), &["tokenizer"]);
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_leave_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "mine").unwrap();
+
+    // Below a regular file nobody can write, root included.
+    assert_fails(
+        analyze()
+            .args(IDS)
+            .arg("--output")
+            .arg(file.join("a.safetensors")),
+        1,
+        &["file"],
+    );
+    let missing = directory.path().join("missing/a.safetensors");
+    assert_fails(
+        analyze().args(IDS).arg("--output").arg(missing),
+        1,
+        &["missing"],
+    );
+    assert_fails(
+        analyze().args(IDS).arg("--output").arg(directory.path()),
+        2,
+        &["directory"],
+    );
+
+    let lines = directory.path().join("in.jsonl");
+    fs::write(&lines, r#"{"input_ids": [7]}"#).unwrap();
+    let corpus = |output: &Path| {
+        let mut command = analyze();
+        command
+            .arg("--input")
+            .arg(&lines)
+            .arg("--output")
+            .arg(output);
+        command
+    };
+    assert_fails(&mut corpus(&file), 2, &["directory"]);
+    assert_fails(&mut corpus(&file.join("below")), 1, &["below"]);
+    assert_fails(
+        analyze().args(["--input", "/nowhere.jsonl", "--output", "x"]),
+        2,
+        &["/nowhere"],
+    );
+    let mut command = analyze();
+    command
+        .arg("--input")
+        .arg(directory.path())
+        .args(["--output", "x"]);
+    assert_fails(&mut command, 2, &["is a directory"]);
+
+    assert_eq!(names(directory.path()), ["file", "in.jsonl"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_not_replaced_by_a_file() {
+    use std::os::unix::fs::FileTypeExt;
+    assert_fails(
+        analyze().args(IDS).args(["--output", "/dev/full"]),
+        2,
+        &["/dev/full"],
+    );
+    assert!(
+        fs::metadata("/dev/full")
+            .unwrap()
+            .file_type()
+            .is_char_device()
+    );
+}
+
+/// A limit on the size of files stands in for a full disk: root meets it too.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let limited = |arguments: &str| {
+        // Ignored, so that the limit is an error of the write and not a signal.
+        let script = format!("trap '' XFSZ; ulimit -f 8; exec \"$0\" {arguments}");
+        let mut command = assert_cmd::Command::new("sh");
+        command
+            .arg("-c")
+            .arg(script)
+            .arg(assert_cmd::cargo::cargo_bin!("headwater"));
+        command
+            .current_dir(directory.path())
+            .env("MODEL", fixture("golden/bert"));
+        command
+    };
+    let one = "analyze --model \"$MODEL\" --input-ids 101,7,8,9,102 --output a.safetensors";
+    assert_fails(&mut limited(one), 1, &["a.safetensors"]);
+    assert!(names(directory.path()).is_empty());
+
+    // The first line fails and the second would: the run stops.
+    let lines = "{\"input_ids\": [7, 8, 9]}\n{\"input_ids\": [9, 8, 7]}\n";
+    fs::write(directory.path().join("in.jsonl"), lines).unwrap();
+    let many = "analyze --model \"$MODEL\" --input in.jsonl --output out";
+    assert_fails(&mut limited(many), 1, &["line 1: ", "1.safetensors"]);
+    assert!(names(&directory.path().join("out")).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_standard_output_is_an_error() {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("headwater"));
+    command
+        .args(["analyze", "--model"])
+        .arg(fixture("golden/bert"))
+        .args(IDS);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = command
+        .stdout(Stdio::from(full))
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: cannot write to standard output"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    for arguments in [
+        &["--input-ids", "101,7,102"][..],
+        &["--input-ids", "7,8", "--json"],
+    ] {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("headwater"));
+        command
+            .args(["analyze", "--model"])
+            .arg(fixture("golden/bert"))
+            .args(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    assert!(stdout(headwater().arg("--version")).contains(env!("CARGO_PKG_VERSION")));
+    let help = stdout(headwater().args(["analyze", "--help"]));
+    assert!(help.contains("--quantities") && !help.contains('\u{1b}'));
+}
