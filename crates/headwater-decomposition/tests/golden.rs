@@ -2,15 +2,15 @@
 
 use headwater_checkpoint::Checkpoint;
 use headwater_decomposition::{LayerDecomposition, Scope};
-use headwater_fixtures::{Deviation, Expected, FAMILIES, cases, golden};
-use headwater_transformer::{Captures, DeviceName, Encoder, Precision, TokenSequence};
+use headwater_fixtures::{DECODERS, Deviation, ENCODERS, Expected, cases, golden};
+use headwater_transformer::{DeviceName, Model, Precision, TokenSequence};
 
 fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64) {
     let checkpoint = Checkpoint::open_directory(golden(family)).unwrap();
-    let encoder = Encoder::load(&checkpoint, device, precision).unwrap();
+    let model = Model::load(&checkpoint, device, precision).unwrap();
     let case = cases(family).remove("short").unwrap();
     let tokens = case.input_ids.len();
-    let batch = encoder
+    let batch = model
         .batch(&[TokenSequence {
             input_ids: case.input_ids,
             token_type_ids: case.token_type_ids,
@@ -18,10 +18,12 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
         .unwrap();
     let expected = Expected::of(family);
     let expected = expected.case("short");
-    for capture in encoder.run(&batch, Captures::of(&LayerDecomposition::CAPTURES)) {
+    let arrangement = model.architecture().arrangement;
+    let scopes = Scope::of(arrangement);
+    let captures = LayerDecomposition::captures(arrangement, scopes).unwrap();
+    for capture in model.run(&batch, captures) {
         let l = capture.layer();
-        let decomposition =
-            LayerDecomposition::new(&encoder.layers()[l], &capture, &Scope::ALL).unwrap();
+        let decomposition = LayerDecomposition::new(&model.layers()[l], &capture, scopes).unwrap();
         for scope in decomposition.scopes() {
             let name = scope.scope();
             let parts = scope.parts(0..tokens).unwrap().into_data();
@@ -41,7 +43,7 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
 #[test]
 fn parts_and_biases_equal_the_naive_program() {
     for &device in DeviceName::ENABLED {
-        for family in FAMILIES {
+        for family in ENCODERS.into_iter().chain(DECODERS) {
             check(family, device, Precision::F32, 2e-6);
             if device.supports(Precision::F64) {
                 check(family, device, Precision::F64, 1e-13);

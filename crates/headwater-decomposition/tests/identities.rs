@@ -1,12 +1,11 @@
 //! Identities that any decomposition of any layer obeys, on random layers.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use headwater_checkpoint::Activation;
-use headwater_decomposition::{LayerDecomposition, Scope};
+use headwater_decomposition::{BiasTreatment, DecompositionOptions, LayerDecomposition, Scope};
 use headwater_fixtures::Deviation;
 use headwater_transformer::{
-    Captures, DeviceName, EncoderLayer, FeedForward, LayerCapture, LayerNorm, Linear, Precision,
-    SelfAttention,
+    Activation, Arrangement, DeviceName, FeedForward, Layer, LayerCapture, LayerNorm, Linear,
+    Precision, SelfAttention,
 };
 use proptest::prelude::*;
 
@@ -81,6 +80,8 @@ struct Shape {
     tokens: usize,
     heads: usize,
     d_head: usize,
+    arrangement: Arrangement,
+    activation: Activation,
     seed: u64,
 }
 
@@ -91,19 +92,31 @@ impl Shape {
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
+    let arrangement = prop_oneof![Just(Arrangement::PostLn), Just(Arrangement::PreLn)];
+    let activation = prop_oneof![
+        Just(Activation::Gelu),
+        Just(Activation::GeluTanh),
+        Just(Activation::QuickGelu),
+        Just(Activation::Relu),
+        Just(Activation::Silu),
+        Just(Activation::Tanh),
+    ];
     // Widths of at least 2: a layer norm over one dimension is constant.
-    (1usize..4, 1usize..8, 1usize..5, 2usize..6, any::<u64>()).prop_map(
-        |(batch, tokens, heads, d_head, seed)| Shape {
+    let sizes = (1usize..4, 1usize..8, 1usize..5, 2usize..6);
+    (sizes, arrangement, activation, any::<u64>()).prop_map(
+        |((batch, tokens, heads, d_head), arrangement, activation, seed)| Shape {
             batch,
             tokens,
             heads,
             d_head,
+            arrangement,
+            activation,
             seed,
         },
     )
 }
 
-fn random_layer(shape: Shape, random: &mut Random, setting: &Setting) -> EncoderLayer {
+fn random_layer(shape: Shape, random: &mut Random, setting: &Setting) -> Layer {
     let d = shape.d_model();
     let mut linear = |input: usize, output: usize| Linear {
         weight: random.tensor([output, input], setting),
@@ -115,18 +128,20 @@ fn random_layer(shape: Shape, random: &mut Random, setting: &Setting) -> Encoder
         value: linear(d, d),
         output: linear(d, d),
         n_heads: shape.heads,
+        causal: false,
     };
     let feed_forward = FeedForward {
         up: linear(d, 2 * d),
         down: linear(2 * d, d),
-        activation: Activation::Gelu,
+        activation: shape.activation,
     };
     let mut norm = || LayerNorm {
         weight: random.tensor([d], setting) + 1.5,
         bias: random.tensor([d], setting),
         epsilon: 1e-5,
     };
-    EncoderLayer {
+    Layer {
+        arrangement: shape.arrangement,
         attention,
         attention_norm: norm(),
         feed_forward,
@@ -138,15 +153,35 @@ fn random_input(shape: Shape, random: &mut Random, setting: &Setting) -> Tensor<
     random.tensor([shape.batch, shape.tokens, shape.d_model()], setting) * 2.0
 }
 
-fn decompose(
-    layer: &EncoderLayer,
+fn decompose(layer: &Layer, x: &Tensor<3>, score_bias: Option<&Tensor<4>>) -> LayerDecomposition {
+    decompose_with(layer, x, score_bias, DecompositionOptions::default())
+}
+
+fn decompose_with(
+    layer: &Layer,
     x: &Tensor<3>,
-    source_bias: Option<&Tensor<4>>,
+    score_bias: Option<&Tensor<4>>,
+    options: DecompositionOptions,
 ) -> LayerDecomposition {
+    let scopes = Scope::of(layer.arrangement);
     let mut capture = LayerCapture::new(0);
-    let captures = Captures::of(&LayerDecomposition::CAPTURES);
-    layer.forward(x.clone(), source_bias, &captures, &mut capture);
-    LayerDecomposition::new(layer, &capture, &Scope::ALL).unwrap()
+    let captures = LayerDecomposition::captures(layer.arrangement, scopes).unwrap();
+    layer.forward(x.clone(), score_bias, &captures, &mut capture);
+    LayerDecomposition::with_options(layer, &capture, scopes, options).unwrap()
+}
+
+/// The causal mask over `tokens`, `[1, 1, target, source]`.
+fn causal_bias(tokens: usize, setting: &Setting) -> Tensor<4> {
+    let values = (0..tokens * tokens)
+        .map(|at| {
+            if at % tokens > at / tokens {
+                -1e30
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    setting.tensor(values, [1, 1, tokens, tokens])
 }
 
 fn norms_of(vectors: Tensor<4>) -> Tensor<3> {
@@ -154,7 +189,7 @@ fn norms_of(vectors: Tensor<4>) -> Tensor<3> {
 }
 
 /// Runs a property on a random layer and input, on every device.
-fn on_random_layers(property: impl Fn(Shape, &EncoderLayer, &Tensor<3>, &Setting)) {
+fn on_random_layers(property: impl Fn(Shape, &Layer, &Tensor<3>, &Setting)) {
     proptest!(ProptestConfig::with_cases(48), |(shape in shapes())| {
         for setting in Setting::all() {
             let mut random = Random(shape.seed);
@@ -221,7 +256,11 @@ fn weighted_norms_are_weights_times_transformed_norms() {
     on_random_layers(|shape, layer, x, setting| {
         let decomposition = decompose(layer, x, None);
         let attention = &layer.attention;
-        let values = attention.value.forward(x.clone());
+        let input = match layer.arrangement {
+            Arrangement::PostLn => x.clone(),
+            Arrangement::PreLn => layer.attention_norm.forward(x.clone()).0,
+        };
+        let values = attention.value.forward(input);
         for h in 0..shape.heads {
             let columns = h * shape.d_head..(h + 1) * shape.d_head;
             let weight = attention
@@ -348,16 +387,16 @@ fn the_order_of_heads_changes_no_sum() {
 }
 
 #[test]
-fn scaling_gamma_scales_the_block() {
+fn scaling_gamma_scales_the_scope_behind_it() {
     on_random_layers(|_, layer, x, setting| {
         let mut scaled = layer.clone();
-        scaled.attention_norm.weight = scaled.attention_norm.weight.clone() * 3.0;
-        let before = decompose(layer, x, None);
-        let after = decompose(&scaled, x, None);
-        let (before, after) = (
-            before.scope(Scope::Atb).unwrap(),
-            after.scope(Scope::Atb).unwrap(),
-        );
+        let (norm, scope) = match layer.arrangement {
+            Arrangement::PostLn => (&mut scaled.attention_norm, Scope::Atb),
+            Arrangement::PreLn => (&mut scaled.feed_forward_norm, Scope::AtbLn),
+        };
+        norm.weight = norm.weight.clone() * 3.0;
+        let (before, after) = (decompose(layer, x, None), decompose(&scaled, x, None));
+        let (before, after) = (before.scope(scope).unwrap(), after.scope(scope).unwrap());
         setting.assert_close(after.norms(), before.norms() * 3.0, "norms");
         setting.assert_close(
             after.preserving_norms(),
@@ -365,5 +404,97 @@ fn scaling_gamma_scales_the_block() {
             "preserving",
         );
         setting.assert_close(after.mixing_norms(), before.mixing_norms() * 3.0, "mixing");
+    });
+}
+
+#[test]
+fn a_fixed_bias_is_complete_too() {
+    on_random_layers(|shape, layer, x, setting| {
+        let options = DecompositionOptions {
+            bias_treatment: BiasTreatment::Fixed,
+            ..DecompositionOptions::default()
+        };
+        for scope in decompose_with(layer, x, None, options).scopes() {
+            let parts = scope.parts(0..shape.tokens).unwrap();
+            setting.assert_close(scope.norms(), norms_of(parts.clone()), "norms");
+            let sum: Tensor<3> = parts.sum_dim(2).squeeze_dim(2);
+            setting.assert_close(sum + scope.bias(), scope.output(), scope.scope().slug());
+        }
+    });
+}
+
+#[test]
+fn the_size_of_tiles_changes_nothing() {
+    on_random_layers(|shape, layer, x, setting| {
+        let bias = causal_bias(shape.tokens, setting);
+        let mut causal = layer.clone();
+        causal.attention.causal = true;
+        for (layer, bias) in [(layer, None), (&causal, Some(&bias))] {
+            let whole = decompose(layer, x, bias);
+            // From one pair at a time to a few.
+            for tile_bytes in [1, 2_000, 20_000] {
+                let options = DecompositionOptions {
+                    tile_bytes,
+                    ..DecompositionOptions::default()
+                };
+                let tiled = decompose_with(layer, x, bias, options);
+                for (tiled, whole) in tiled.scopes().zip(whole.scopes()) {
+                    setting.assert_close(tiled.norms(), whole.norms(), tiled.scope().slug());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn causal_maps_are_lower_triangular() {
+    on_random_layers(|shape, layer, x, setting| {
+        let mut causal = layer.clone();
+        causal.attention.causal = true;
+        let bias = causal_bias(shape.tokens, setting);
+        for scope in decompose(&causal, x, Some(&bias)).scopes() {
+            let map: Vec<f64> = scope.norms().into_data().iter::<f64>().collect();
+            for (at, norm) in map.into_iter().enumerate() {
+                let (target, source) = (at / shape.tokens % shape.tokens, at % shape.tokens);
+                assert!(
+                    source <= target || norm == 0.0,
+                    "{target} from {source}: {norm}"
+                );
+            }
+        }
+    });
+}
+
+/// relu is linear where everything is positive: the feed-forward block then
+/// maps every part by the same matrix, whatever the bias is taken for.
+#[test]
+fn a_linear_activation_makes_the_feed_forward_block_linear() {
+    on_random_layers(|shape, layer, x, setting| {
+        let mut linear = layer.clone();
+        linear.feed_forward.activation = Activation::Relu;
+        linear.feed_forward.up.bias = linear.feed_forward.up.bias.clone() + 1e3;
+        let (before, after) = match layer.arrangement {
+            Arrangement::PostLn => (Scope::Atb, Scope::AtbFf),
+            Arrangement::PreLn => (Scope::AtbLn, Scope::AtbLnFf),
+        };
+        for bias_treatment in [BiasTreatment::Player, BiasTreatment::Fixed] {
+            let options = DecompositionOptions {
+                bias_treatment,
+                ..DecompositionOptions::default()
+            };
+            let decomposition = decompose_with(&linear, x, None, options);
+            let parts = |scope| {
+                let parts = decomposition.scope(scope).unwrap().parts(0..shape.tokens);
+                let rows = [
+                    1,
+                    shape.batch * shape.tokens * shape.tokens,
+                    shape.d_model(),
+                ];
+                parts.unwrap().reshape(rows)
+            };
+            let block = &linear.feed_forward;
+            let mapped = block.down.product(block.up.product(parts(before)));
+            setting.assert_close(parts(after), mapped, bias_treatment.name());
+        }
     });
 }

@@ -124,8 +124,16 @@ pub(crate) fn names() -> Vec<(String, String, Vec<usize>)> {
             &[D_MODEL, D_FF],
         ),
         ("feed_forward.down.bias", "output.dense.bias", &[D_MODEL]),
-        ("feed_forward_norm.weight", "output.LayerNorm.weight", &[D_MODEL]),
-        ("feed_forward_norm.bias", "output.LayerNorm.bias", &[D_MODEL]),
+        (
+            "feed_forward_norm.weight",
+            "output.LayerNorm.weight",
+            &[D_MODEL],
+        ),
+        (
+            "feed_forward_norm.bias",
+            "output.LayerNorm.bias",
+            &[D_MODEL],
+        ),
     ];
     let owned = |(canonical, name, shape): &(&str, &str, &[usize])| {
         (canonical.to_string(), name.to_string(), shape.to_vec())
