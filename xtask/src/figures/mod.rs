@@ -1,0 +1,66 @@
+//! Pictures: heat maps and scatter plots as SVG text.
+//!
+//! Text is left to the viewer's fonts, so drawing needs none; what a label
+//! takes is estimated from its length.
+
+mod heat_map;
+mod scatter;
+
+pub(crate) use heat_map::{CellText, HeatMap, heat_maps};
+pub(crate) use scatter::{Axis, Ranges, Scatter, scatters};
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+const FONT: &str = "sans-serif";
+const INK: RGBColor = RGBColor(34, 34, 34);
+const CAPTION_HEIGHT: i32 = 34;
+
+/// One picture: a caption, and below it panels of one size in rows of
+/// `across`.
+fn picture(
+    caption: &str,
+    across: usize,
+    panel: (i32, i32),
+    count: usize,
+    mut draw: impl FnMut(usize, &Area<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let across = across.clamp(1, count.max(1));
+    let down = count.div_ceil(across).max(1);
+    let caption_width = text_width(caption, 17.0) + 24;
+    let width = (panel.0 * across as i32).max(caption_width);
+    let height = panel.1 * down as i32 + CAPTION_HEIGHT;
+    let mut svg = String::new();
+    {
+        let root =
+            SVGBackend::with_string(&mut svg, (width as u32, height as u32)).into_drawing_area();
+        root.fill(&WHITE)?;
+        let style = text(17.0, INK, HPos::Left, VPos::Center);
+        root.draw_text(caption, &style, (12, CAPTION_HEIGHT / 2 + 2))?;
+        for index in 0..count {
+            let left = panel.0 * (index % across) as i32;
+            let top = CAPTION_HEIGHT + panel.1 * (index / across) as i32;
+            let place = root.clone().shrink((left, top), (panel.0, panel.1));
+            draw(index, &place)?;
+        }
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+/// Estimated width in pixels of a label in a proportional sans-serif font.
+fn text_width(label: &str, size: f64) -> i32 {
+    // A little more than the average glyph takes of the size.
+    (label.chars().count() as f64 * size * 0.53).ceil() as i32
+}
+
+/// A text style; the size is in pixels as the viewer sees it.
+fn text(size: f64, color: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+    // The SVG backend divides sizes by 1.24.
+    (FONT, size * 1.24)
+        .into_font()
+        .color(&color)
+        .pos(Pos::new(horizontal, vertical))
+}

@@ -1,0 +1,63 @@
+//! Headwater's own chores, as `cargo xtask COMMAND`.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod accuracy;
+mod checksum;
+mod figures;
+mod fixtures;
+mod memory;
+mod minilm;
+mod reproduce;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the papers' experiments and write their tables and figures beside the published numbers
+    Reproduce(Box<reproduce::Options>),
+    /// Write docs/REPRODUCTION.md from the bundled model and all-MiniLM-L6-v2
+    ReproduceDocs,
+    /// Print how far every quantity is from another implementation's float64
+    Accuracy(accuracy::Options),
+    /// Check the fixtures against their checksums; nothing is written
+    Fixtures,
+    /// Fetch all-MiniLM-L6-v2 into target/models and print its directory
+    Minilm,
+    /// Print the peak memory of an analysis with a model of a given size
+    Memory(memory::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Reproduce(options) => reproduce::run(&options),
+        Command::ReproduceDocs => reproduce::write_docs(),
+        Command::Accuracy(options) => accuracy::run(&options),
+        Command::Fixtures => fixtures::check(&repository().join("fixtures")),
+        Command::Minilm => {
+            println!("{}", minilm::directory()?.display());
+            Ok(())
+        }
+        Command::Memory(options) => memory::run(&options),
+    }
+}
+
+/// The root of the repository that this program was built from.
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the repository")
+}
+
+/// Where what is made goes.
+fn target() -> PathBuf {
+    repository().join("target")
+}

@@ -1,0 +1,267 @@
+//! The experiments of 2021, added up text by text.
+
+use anyhow::Context;
+use headwater::checkpoint::Checkpoint;
+use headwater::metrics::{
+    AttentionMap, FrequencyRanks, MixingByKind, OccurrenceSelection, SpecialTokens, Summary,
+    TokenMeans, TokenOccurrences, expansion_rate,
+};
+use headwater::{Analysis, MixingMeasure, Scope};
+use ndarray::{Array1, Array2};
+
+use super::published::Figures;
+use super::sample::Sample;
+use super::table::{Row, Table};
+use crate::figures::{Axis, CellText, HeatMap, Ranges, Scatter, heat_maps, scatters};
+
+/// The paper's five measures, with its names for them.
+const MEASURES: [(MixingMeasure, &str); 5] = [
+    (MixingMeasure::AttentionWeights, "ATTN-W"),
+    (MixingMeasure::Scope(Scope::Attn), "ATTN-N"),
+    (MixingMeasure::AttentionWeightsResidual, "ATTNRES-W"),
+    (MixingMeasure::Scope(Scope::AttnRes), "ATTNRES-N"),
+    (MixingMeasure::Scope(Scope::Atb), "ATTNRESLN-N"),
+];
+
+/// The measure of the whole attention block.
+const WHOLE_BLOCK: usize = 4;
+
+/// What 2021 measures, over the texts so far.
+pub(crate) struct Measure2021 {
+    measures: [Measure; MEASURES.len()],
+}
+
+struct Measure {
+    mixing: MixingByKind,
+    occurrences: TokenOccurrences,
+    sample: Sample,
+}
+
+impl Measure2021 {
+    pub(crate) fn new(layers: usize) -> Self {
+        Self {
+            measures: std::array::from_fn(|_| Measure {
+                mixing: MixingByKind::new(layers),
+                occurrences: TokenOccurrences::new(),
+                sample: Sample::new(),
+            }),
+        }
+    }
+
+    /// Adds a text: its mixing ratios.
+    pub(crate) fn push(
+        &mut self,
+        analysis: &Analysis,
+        special: &SpecialTokens,
+        ranks: &FrequencyRanks,
+    ) -> anyhow::Result<()> {
+        let kinds = special.kinds(analysis.tokens());
+        let ids = &analysis.input.input_ids;
+        for (measure, (of, _)) in self.measures.iter_mut().zip(MEASURES) {
+            let mut means = TokenMeans::new();
+            for layer in analysis.layers() {
+                let ratios = analysis.mixing_ratio(layer, of).expect("asked for");
+                measure.mixing.push(layer, &ratios, &kinds)?;
+                means.push(&ratios)?;
+            }
+            let means = means.means().unwrap_or_default();
+            measure.occurrences.push(ids, &kinds, &means)?;
+            for (&id, &mean) in ids.iter().zip(&means) {
+                measure.sample.push((ranks.rank(id) as f64, mean));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables of all texts so far.
+    pub(crate) fn tables(
+        &self,
+        checkpoint: &Checkpoint,
+        ranks: &FrequencyRanks,
+        figures: &Figures<'_>,
+    ) -> anyhow::Result<Vec<Table>> {
+        Ok(vec![
+            self.mixing(figures),
+            self.by_layer(figures),
+            self.depth(figures),
+            self.frequency(ranks, figures),
+            expansion(checkpoint, figures)?,
+        ])
+    }
+
+    fn rows<'a>(
+        &'a self,
+        row: impl Fn(&'a Measure, &'static str) -> Row + 'a,
+    ) -> impl Iterator<Item = Row> + 'a {
+        let measures = self.measures.iter().zip(MEASURES);
+        measures.map(move |(measure, (of, name))| {
+            let mut row = row(measure, of.slug());
+            row.label = format!("{name} (`{}`)", of.slug());
+            row
+        })
+    }
+
+    fn mixing(&self, figures: &Figures<'_>) -> Table {
+        let row = |measure: &Measure, slug: &str| {
+            let overall = measure.mixing.overall();
+            let values = [overall.mean(), overall.max(), overall.min()];
+            let keys = ["mean", "max", "min"].map(|what| format!("mixing_ratio.{slug}.{what}"));
+            let percent = values.map(|value| value.map(|value| 100.0 * value));
+            Row::new("", percent.to_vec()).beside(figures, None, keys)
+        };
+        Table {
+            id: "mixing_ratio".into(),
+            title: "Mixing ratio in %, over all tokens of all layers".into(),
+            note: "0: a token keeps to itself; 100: it is made of other tokens only.".into(),
+            rows_are: "measure",
+            columns: ["mean", "max", "min"].map(String::from).to_vec(),
+            decimals: 1,
+            rows: self.rows(row).collect(),
+            absent: Some(figures.absent()),
+        }
+    }
+
+    fn by_layer(&self, figures: &Figures<'_>) -> Table {
+        let table = self.measures[WHOLE_BLOCK].mixing.table();
+        let keys =
+            ["normal", "mask", "cls", "sep", "overall"].map(|kind| format!("by_layer.{kind}"));
+        let layers = table.layers();
+        let rows = Table::layers(&table, 100.0, "all layers")
+            .into_iter()
+            .enumerate();
+        let rows =
+            rows.map(|(layer, row)| row.beside(figures, (layer < layers).then_some(layer), &keys));
+        Table {
+            id: "mixing_ratio_by_layer".into(),
+            title: "Figure 3: mixing ratio of ATTNRESLN-N (`atb`) in %, by layer and kind of token"
+                .into(),
+            note: "Mean over token occurrences.".into(),
+            rows_are: "layer",
+            columns: table.columns().to_vec(),
+            decimals: 1,
+            rows: rows.collect(),
+            absent: Some(figures.absent()),
+        }
+    }
+
+    fn depth(&self, figures: &Figures<'_>) -> Table {
+        let row = |measure: &Measure, slug: &str| {
+            // The paper gives it for the whole block only.
+            let key = if slug == Scope::Atb.slug() {
+                "depth.spearman"
+            } else {
+                ""
+            };
+            Row::new("", vec![measure.mixing.depth_correlation()]).beside(figures, None, [key])
+        };
+        Table {
+            id: "depth".into(),
+            title: "Spearman correlation of depth and the layer's mean mixing ratio".into(),
+            note: "Negative: later layers mix less.".into(),
+            rows_are: "measure",
+            columns: vec!["Spearman".into()],
+            decimals: 2,
+            rows: self.rows(row).collect(),
+            absent: Some(figures.absent()),
+        }
+    }
+
+    fn frequency(&self, ranks: &FrequencyRanks, figures: &Figures<'_>) -> Table {
+        let row = |measure: &Measure, slug: &str| {
+            let both = [
+                OccurrenceSelection::All,
+                OccurrenceSelection::WithoutSpecial,
+            ];
+            let rho = both.map(|selection| measure.occurrences.spearman(ranks, selection));
+            let keys = ["all", "without_special"].map(|which| format!("frequency.{slug}.{which}"));
+            Row::new("", rho.to_vec()).beside(figures, None, keys)
+        };
+        Table {
+            id: "frequency_2021".into(),
+            title: "Spearman correlation of frequency rank and layer-mean mixing ratio".into(),
+            note: "Rank 1 is the most frequent token, so that a negative correlation means that \
+                   frequent tokens mix more."
+                .into(),
+            rows_are: "measure",
+            columns: vec!["all tokens".into(), "without special tokens".into()],
+            decimals: 2,
+            rows: self.rows(row).collect(),
+            absent: Some(figures.absent()),
+        }
+    }
+
+    /// Figure 3 as a heat map.
+    pub(crate) fn by_layer_figure(&self, model: &str) -> anyhow::Result<String> {
+        let table = self.measures[WHOLE_BLOCK].mixing.table();
+        let columns = table.columns().to_vec();
+        let values = Array2::from_shape_fn((table.layers(), columns.len()), |(layer, column)| {
+            table.rows()[layer][column].map_or(f64::NAN, |ratio| 100.0 * ratio)
+        });
+        let map = HeatMap {
+            title: "atb, % by layer and kind of token".into(),
+            row_axis: "layer",
+            column_axis: "kind of token",
+            rows: (1..=table.layers())
+                .map(|layer| layer.to_string())
+                .collect(),
+            columns,
+            values,
+            cell_text: CellText::Decimals(1),
+        };
+        heat_maps(&format!("{model}: mixing ratio"), 1, &[map])
+    }
+
+    /// Figure 4: frequency rank against mixing ratio, a panel a measure.
+    pub(crate) fn frequency_figure(&self, model: &str) -> anyhow::Result<String> {
+        let panels = std::array::from_fn::<_, { MEASURES.len() }, _>(|index| Scatter {
+            title: MEASURES[index].1.into(),
+            x: ("frequency rank", Axis::Logarithmic),
+            y: ("mixing ratio, mean of layers", Axis::Linear),
+            points: self.measures[index].sample.points(),
+        });
+        let caption = format!("{model}: mixing ratio of frequent and rare tokens");
+        scatters(&caption, 3, Ranges::Own, &panels)
+    }
+}
+
+/// The expansion rate of each layer's f, from the weights alone.
+fn expansion(checkpoint: &Checkpoint, figures: &Figures<'_>) -> anyhow::Result<Table> {
+    let mut rates = Summary::new();
+    let mut rows = Vec::new();
+    for layer in 0..checkpoint.architecture().n_layers {
+        let matrix = |name: &str| -> anyhow::Result<Array2<f64>> {
+            let tensor = checkpoint.read(&format!("layers.{layer}.attention.{name}.weight"))?;
+            let shape = [tensor.shape[0], tensor.shape[1]];
+            Array2::from_shape_vec(shape, tensor.to_f64()).context("a weight of another shape")
+        };
+        let vector = |name: &str| -> anyhow::Result<Array1<f64>> {
+            let tensor = checkpoint.read(&format!("layers.{layer}.attention.{name}.bias"))?;
+            Ok(tensor.to_f64().into())
+        };
+        let (value_weight, value_bias) = (matrix("value")?, vector("value")?);
+        let (output_weight, output_bias) = (matrix("output")?, vector("output")?);
+        // Files store [output, input], and the map is for row vectors.
+        let rate = expansion_rate(&AttentionMap {
+            value_weight: value_weight.t(),
+            value_bias: value_bias.view(),
+            output_weight: output_weight.t(),
+            output_bias: Some(output_bias.view()),
+        })?;
+        rates.push(rate)?;
+        rows.push(Row::new((layer + 1).to_string(), vec![Some(rate)]).beside(figures, None, [""]));
+    }
+    let mean = Row::new("mean of layers", vec![rates.mean()]);
+    rows.push(mean.beside(figures, None, ["expansion.mean"]));
+    Ok(Table {
+        id: "expansion".into(),
+        title: "Expansion rate of the attention map f, all heads together".into(),
+        note: "Root mean square of the singular values of x ↦ f(x) + b_O as an affine map. A \
+               property of the weights, whatever the texts."
+            .into(),
+        rows_are: "layer",
+        columns: vec!["rate".into()],
+        decimals: 2,
+        rows,
+        absent: Some(figures.absent()),
+    })
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask reproduce`: the papers' tables and figures, from real weights.
+
+mod corpus;
+mod deciding;
+mod docs;
+mod measure_2020;
+mod measure_2021;
+mod norm_maps;
+mod published;
+mod report;
+mod run;
+mod sample;
+mod table;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use headwater::{DeviceName, Precision};
+
+/// What to reproduce, with which model, on which texts.
+#[derive(Args, Clone)]
+pub(crate) struct Options {
+    /// A directory, a hub id, or `minilm` for the real all-MiniLM-L6-v2 [default: the bundled model]
+    #[arg(long, value_name = "DIR|HUB_ID|minilm")]
+    model: Option<String>,
+
+    /// Whose experiments
+    #[arg(long, value_enum, default_value_t = Paper::All)]
+    paper: Paper,
+
+    /// JSON lines of {"text"}, {"text", "text_pair"} or {"tokens"}
+    /// [default: the bundled texts of the bundled model, English ones for any other]
+    #[arg(long, value_name = "FILE")]
+    corpus: Option<PathBuf>,
+
+    /// Lines of `rank count token_id` [default: the bundled model's own, else counted in the corpus]
+    #[arg(long, value_name = "FILE")]
+    frequency_ranks: Option<PathBuf>,
+
+    /// Use the first N texts only
+    #[arg(long, value_name = "N")]
+    limit: Option<NonZeroUsize>,
+
+    /// Where to compute
+    #[arg(long, value_name = "NAME", default_value_t = DeviceName::ENABLED[0])]
+    device: DeviceName,
+
+    /// Element type of the computation: f32 or f64
+    #[arg(long, value_name = "TYPE", default_value_t = Precision::F32)]
+    dtype: Precision,
+
+    /// Texts that are analyzed together
+    #[arg(long, value_name = "N", default_value = "8")]
+    batch_size: NonZeroUsize,
+
+    /// Which model of the papers this is, where neither hub id nor config.json says so
+    #[arg(long, value_name = "NAME")]
+    published_as: Option<String>,
+
+    /// Which corpus of the papers --corpus holds: wikipedia-992, sst-2, mnli, conll-2003
+    #[arg(long, value_name = "NAME", requires = "corpus")]
+    corpus_is: Option<String>,
+
+    /// Where report.md, report.json and figures/ go [default: target/reproduce]
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Paper {
+    #[value(name = "2020")]
+    P2020,
+    #[value(name = "2021")]
+    P2021,
+    All,
+}
+
+impl Paper {
+    fn has_2020(self) -> bool {
+        self != Self::P2021
+    }
+
+    fn has_2021(self) -> bool {
+        self != Self::P2020
+    }
+}
+
+pub(crate) use docs::write as write_docs;
+pub(crate) use report::write as write_file;
+
+/// Runs the experiments and writes the report.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let report = run::reproduce(options)?;
+    let output = match &options.output {
+        Some(output) => output.clone(),
+        None => crate::target().join("reproduce"),
+    };
+    report.write(&output)?;
+    println!("{}", output.join("report.md").display());
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The norm maps of one text, like Figure 1 of 2021.
+
+use anyhow::Context;
+use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope};
+use ndarray::{Array2, Axis};
+
+use super::corpus::Text;
+use crate::figures::{CellText, HeatMap, heat_maps};
+
+/// Lengths of text whose map is worth looking at and fits on a page.
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=24;
+
+/// All maps of one text.
+pub(crate) struct NormMaps(Analysis);
+
+impl NormMaps {
+    /// Takes the first text with a probe that fits on a page, else the first
+    /// that fits, else the shortest.
+    pub(crate) fn of(analyzer: &Analyzer, texts: &[Text]) -> anyhow::Result<Self> {
+        let fits = |text: &&Text| LENGTHS.contains(&text.input.len());
+        let text = texts
+            .iter()
+            .filter(|text| text.probe.is_some())
+            .find(fits)
+            .or_else(|| texts.iter().find(fits))
+            .or_else(|| texts.iter().min_by_key(|text| text.input.len()))
+            .context("a corpus has a text")?;
+        let request = Request {
+            quantities: QuantitySet::from_iter([Quantity::AttentionWeights, Quantity::Norms]),
+            ..Request::default()
+        };
+        let inputs = std::slice::from_ref(&text.input);
+        let mut analyses = analyzer.analyze_tokenized(inputs, &request)?;
+        Ok(Self(analyses.remove(0)))
+    }
+
+    /// The attention weights and the norms of every scope of one layer.
+    pub(crate) fn figure(&self, layer: usize, model: &str) -> anyhow::Result<String> {
+        let weights = self.0.attention_weights(layer).expect("asked for");
+        let mean = weights.mean_axis(Axis(0)).expect("there is a head");
+        let mut panels = vec![self.panel("α, mean of heads".into(), mean)];
+        for scope in Scope::ALL {
+            let norms = self.0.norms(layer, scope).expect("asked for");
+            panels.push(self.panel(format!("‖y‖, scope {scope}"), norms));
+        }
+        heat_maps(&format!("{model}: layer {}", layer + 1), 2, &panels)
+    }
+
+    fn panel(&self, title: String, values: Array2<f64>) -> HeatMap {
+        HeatMap {
+            title,
+            row_axis: "target",
+            column_axis: "source",
+            rows: self.0.tokens().to_vec(),
+            columns: self.0.tokens().to_vec(),
+            values,
+            cell_text: CellText::None,
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! One run: model and texts in, report out.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+use headwater::metrics::{FrequencyRanks, SpecialTokens};
+use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Options;
+use super::corpus::{self, Text};
+use super::deciding::Deciding;
+use super::measure_2020::Measure2020;
+use super::measure_2021::Measure2021;
+use super::norm_maps::NormMaps;
+use super::published::{self, Figures, Identity, MAIN_CORPUS, Published};
+use super::report::{Report, Section};
+use crate::{checksum, minilm};
+
+/// What of the bundled files a run uses, by the model that was named.
+enum Model {
+    Bundled,
+    Minilm,
+    Named(String),
+}
+
+impl Model {
+    fn of(options: &Options) -> Self {
+        match options.model.as_deref() {
+            None => Self::Bundled,
+            Some("minilm") => Self::Minilm,
+            Some(name) => Self::Named(name.to_owned()),
+        }
+    }
+
+    /// What the report calls it; never a path of this machine's own.
+    fn title(&self) -> &str {
+        match self {
+            Self::Bundled => "bundled-bert",
+            Self::Minilm => "all-MiniLM-L6-v2",
+            Self::Named(name) => name
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or(name),
+        }
+    }
+
+    fn location(&self) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::Bundled => fixture("bundled-bert").display().to_string(),
+            Self::Minilm => minilm::directory()?.display().to_string(),
+            Self::Named(name) => name.clone(),
+        })
+    }
+
+    fn corpus(&self) -> PathBuf {
+        fixture(match self {
+            Self::Bundled => "texts/bundled.jsonl",
+            _ => "texts/english.jsonl",
+        })
+    }
+}
+
+fn fixture(name: &str) -> PathBuf {
+    crate::repository().join("fixtures").join(name)
+}
+
+/// Runs the experiments that the options ask for.
+pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
+    let papers =
+        ["2020", "2021"].map(|year| Published::read(&fixture(&format!("published/{year}.json"))));
+    let papers = papers.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    if let Some(claimed) = &options.published_as {
+        published::check_claim(&papers, claimed)?;
+    }
+    if let Some(name) = &options.corpus_is {
+        published::check_corpus(&papers, name)?;
+    }
+
+    let start = Instant::now();
+    let model = Model::of(options);
+    let location = model.location()?;
+    let analyzer = Analyzer::load(
+        &location,
+        &LoadOptions {
+            device: options.device,
+            precision: options.dtype,
+            hub: HubOptions {
+                progress: true,
+                ..HubOptions::default()
+            },
+        },
+    )?;
+    let special = special_tokens(&analyzer)?;
+    let corpus_path = options.corpus.clone().unwrap_or_else(|| model.corpus());
+    let limit = options.limit.map(Into::into);
+    let texts = corpus::read(&corpus_path, limit, &analyzer, &special)?;
+    let (ranks, ranks_from) = frequency_ranks(options, &model, &texts)?;
+
+    let config = read_config(analyzer.checkpoint().directory())?;
+    let identity = Identity {
+        architecture: analyzer.checkpoint().architecture(),
+        hub_id: (!Path::new(&location).is_dir()).then_some(location.as_str()),
+        config: &config,
+        claimed: options.published_as.as_deref(),
+    };
+    let compared_with = options.corpus_is.as_deref().unwrap_or(MAIN_CORPUS);
+    let figures = papers
+        .iter()
+        .map(|paper| paper.figures(&identity, compared_with))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+
+    let experiments = Experiments {
+        options,
+        analyzer: &analyzer,
+        special: &special,
+        ranks: &ranks,
+    };
+    let sections = experiments.run(&texts, &figures, model.title())?;
+    eprintln!(
+        "{} texts in {:.1} s",
+        texts.len(),
+        start.elapsed().as_secs_f64()
+    );
+
+    let shown_path = |path: &Path| {
+        let path = path.strip_prefix(crate::repository()).unwrap_or(path);
+        path.display().to_string()
+    };
+    let tokens: usize = texts.iter().map(|text| text.input.len()).sum();
+    let architecture = analyzer.checkpoint().architecture();
+    Ok(Report {
+        model: model.title().to_owned(),
+        facts: vec![
+            ("model", model.title().to_owned()),
+            (
+                "architecture",
+                format!(
+                    "{}: {} layers, d_model {}, {} heads, vocabulary {}",
+                    architecture.model_type,
+                    architecture.n_layers,
+                    architecture.d_model,
+                    architecture.n_heads,
+                    architecture.vocab_size
+                ),
+            ),
+            (
+                "SHA-256 of the weights",
+                analyzer.checkpoint().weights_sha256()?,
+            ),
+            (
+                "texts",
+                format!(
+                    "{} ({} texts, {tokens} tokens, special ones included)",
+                    shown_path(&corpus_path),
+                    texts.len()
+                ),
+            ),
+            (
+                "SHA-256 of the file of texts",
+                checksum::of_file(&corpus_path)?,
+            ),
+            (
+                "frequency ranks",
+                ranks_from.map_or_else(
+                    || "counted in these very texts, which are few".to_owned(),
+                    |path| shown_path(&path),
+                ),
+            ),
+            (
+                "computed on",
+                format!("{}, {}", options.device, options.dtype),
+            ),
+        ],
+        same_corpus: options.corpus_is.is_some(),
+        sections,
+    })
+}
+
+fn special_tokens(analyzer: &Analyzer) -> anyhow::Result<SpecialTokens> {
+    let tokenizer = analyzer.checkpoint().tokenizer()?;
+    [SpecialTokens::bert(), SpecialTokens::roberta()]
+        .into_iter()
+        .find(|special| special.to_ids(|token| tokenizer.token_to_id(token)).is_ok())
+        .context(
+            "the vocabulary has neither [CLS], [SEP] and [MASK] nor <s>, </s> and <mask>, \
+             which the experiments tell apart",
+        )
+}
+
+fn read_config(directory: &Path) -> anyhow::Result<serde_json::Value> {
+    let path = directory.join("config.json");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The ranks, and the file that they are from, if they are from one.
+fn frequency_ranks(
+    options: &Options,
+    model: &Model,
+    texts: &[Text],
+) -> anyhow::Result<(FrequencyRanks, Option<PathBuf>)> {
+    let file = match (&options.frequency_ranks, model) {
+        (Some(path), _) => path.clone(),
+        (None, Model::Bundled) => fixture("bundled-bert/frequency_ranks.txt"),
+        (None, _) => {
+            let ids = texts.iter().flat_map(|text| &text.input.input_ids);
+            return Ok((FrequencyRanks::from_counts(ids.map(|&id| (id, 1))), None));
+        }
+    };
+    let text = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
+    let ranks = text.parse().with_context(|| file.display().to_string())?;
+    Ok((ranks, Some(file)))
+}
+
+struct Experiments<'a> {
+    options: &'a Options,
+    analyzer: &'a Analyzer,
+    special: &'a SpecialTokens,
+    ranks: &'a FrequencyRanks,
+}
+
+impl Experiments<'_> {
+    /// Analyzes batch by batch; no analysis outlives its batch.
+    fn run(
+        &self,
+        texts: &[Text],
+        figures: &[Figures<'_>],
+        title: &str,
+    ) -> anyhow::Result<Vec<Section>> {
+        let paper = self.options.paper;
+        let architecture = self.analyzer.checkpoint().architecture();
+        let (layers, heads) = (architecture.n_layers, architecture.n_heads);
+        let lengths = texts.iter().map(|text| text.input.len());
+        let mut in_2020 = paper
+            .has_2020()
+            .then(|| Measure2020::new(layers, heads, lengths));
+        let mut in_2021 = paper.has_2021().then(|| Measure2021::new(layers));
+        let mut deciding = Deciding::new(layers);
+
+        let bar = progress(texts.len());
+        for batch in texts.chunks(self.options.batch_size.get()) {
+            let inputs: Vec<_> = batch.iter().map(|text| text.input.clone()).collect();
+            let has_probe = batch.iter().any(|text| text.probe.is_some());
+            let analyses = self
+                .analyzer
+                .analyze_tokenized(&inputs, &self.request(has_probe))?;
+            for (text, analysis) in batch.iter().zip(&analyses) {
+                if let Some(measure) = &mut in_2020 {
+                    measure
+                        .push(analysis, self.special)
+                        .with_context(|| text.id.clone())?;
+                }
+                if let Some(measure) = &mut in_2021 {
+                    let pushed = measure.push(analysis, self.special, self.ranks);
+                    pushed.with_context(|| text.id.clone())?;
+                }
+                if let Some(probe) = &text.probe {
+                    deciding
+                        .push(analysis, probe)
+                        .with_context(|| text.id.clone())?;
+                }
+            }
+            bar.inc(batch.len() as u64);
+        }
+        bar.finish_and_clear();
+
+        let mut sections = Vec::new();
+        if let Some(mut measure) = in_2020 {
+            let mut section = Section::of_paper("2020", &figures[0]);
+            section.tables = measure.tables(self.ranks, &figures[0]);
+            section.figure(
+                "alpha_and_norm",
+                "α against ‖f(x)‖, by category of the source; up to 500 pairs of each",
+                measure.figure(title)?,
+            );
+            sections.push(section);
+        }
+        if let Some(measure) = in_2021 {
+            let mut section = Section::of_paper("2021", &figures[1]);
+            let checkpoint = self.analyzer.checkpoint();
+            section.tables = measure.tables(checkpoint, self.ranks, &figures[1])?;
+            let maps = NormMaps::of(self.analyzer, texts)?;
+            for layer in 0..layers {
+                section.figure(
+                    &format!("norm_maps_layer_{}", layer + 1),
+                    &format!("Figure 1: norm maps of layer {} for one text", layer + 1),
+                    maps.figure(layer, title)?,
+                );
+            }
+            section.figure(
+                "mixing_ratio_by_layer",
+                "Figure 3: mixing ratio by layer and kind of token",
+                measure.by_layer_figure(title)?,
+            );
+            section.figure(
+                "mixing_ratio_and_frequency",
+                "Figure 4: frequency rank against mixing ratio; up to 500 tokens",
+                measure.frequency_figure(title)?,
+            );
+            sections.push(section);
+        }
+        let tables = deciding.tables();
+        if !tables.is_empty() {
+            sections.push(Section::of_probes(tables));
+        }
+        Ok(sections)
+    }
+
+    /// What the papers asked for need, and a probe besides.
+    fn request(&self, probe: bool) -> Request {
+        let paper = self.options.paper;
+        let mut quantities = Vec::new();
+        if paper.has_2020() || probe {
+            quantities.extend([Quantity::AttentionWeights, Quantity::TransformedNorms]);
+        }
+        if paper.has_2021() {
+            quantities.push(Quantity::MixingRatio);
+        }
+        if probe {
+            quantities.push(Quantity::Norms);
+        }
+        Request {
+            quantities: QuantitySet::from_iter(quantities),
+            hidden_states: paper.has_2020(),
+            ..Request::default()
+        }
+    }
+}
+
+fn progress(texts: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} texts  {eta} left")
+        .expect("the template is a constant");
+    ProgressBar::new(texts as u64).with_style(style)
+}

@@ -1,0 +1,236 @@
+//! A table of the report: our figures, the published ones beside them.
+
+use std::fmt::Write;
+
+use headwater::metrics::LayerTable;
+use serde_json::{Value, json};
+
+use super::published::{Figures, Reference};
+
+/// One table, in the unit that its title names.
+pub(crate) struct Table {
+    /// The key in report.json.
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// What a reader has to know to read it.
+    pub(crate) note: String,
+    /// What the rows are.
+    pub(crate) rows_are: &'static str,
+    pub(crate) columns: Vec<String>,
+    pub(crate) decimals: usize,
+    pub(crate) rows: Vec<Row>,
+    /// What stands where a figure is not published; `None` for a table that
+    /// no paper has.
+    pub(crate) absent: Option<&'static str>,
+}
+
+/// A row: an empty cell is a number that there is not, never a zero.
+pub(crate) struct Row {
+    pub(crate) label: String,
+    pub(crate) values: Vec<Option<f64>>,
+    /// As many as values, or none at all.
+    pub(crate) published: Vec<Option<Reference>>,
+}
+
+impl Row {
+    /// A row without published figures.
+    pub(crate) fn new(label: impl Into<String>, values: Vec<Option<f64>>) -> Self {
+        Self {
+            label: label.into(),
+            values,
+            published: Vec::new(),
+        }
+    }
+
+    /// A row with the figures of so many keys.
+    pub(crate) fn beside<K: AsRef<str>>(
+        mut self,
+        figures: &Figures<'_>,
+        layer: Option<usize>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
+        let keys = keys.into_iter();
+        self.published = keys.map(|key| figures.get(key.as_ref(), layer)).collect();
+        self
+    }
+
+    fn published_text(&self, absent: &str, decimals: usize) -> String {
+        if self.published.iter().all(Option::is_none) {
+            return absent.to_owned();
+        }
+        let cell = |reference: &Option<Reference>| match reference {
+            None => "–".to_owned(),
+            Some(Reference {
+                value,
+                notebook: None,
+            }) => plain(*value, decimals),
+            Some(Reference {
+                value,
+                notebook: Some(other),
+            }) => {
+                format!(
+                    "{} (notebook {})",
+                    plain(*value, decimals),
+                    plain(*other, decimals)
+                )
+            }
+        };
+        self.published
+            .iter()
+            .map(cell)
+            .collect::<Vec<_>>()
+            .join(" / ")
+    }
+}
+
+/// A published number with the digits that it was printed with: no more than
+/// `decimals`, and none that would be a zero of ours.
+fn plain(value: f64, decimals: usize) -> String {
+    let text = value.to_string();
+    let printed = text.split_once('.').map_or(0, |(_, digits)| digits.len());
+    format!("{value:.*}", printed.min(decimals))
+}
+
+impl Table {
+    /// The rows of a table of layers, scaled, the overall row last.
+    pub(crate) fn layers(table: &LayerTable, scale: f64, overall: &str) -> Vec<Row> {
+        let scaled = |cells: &[Option<f64>]| -> Vec<Option<f64>> {
+            cells
+                .iter()
+                .map(|cell| cell.map(|value| value * scale))
+                .collect()
+        };
+        let layers = table.rows().iter().enumerate();
+        let mut rows: Vec<Row> = layers
+            .map(|(layer, cells)| Row::new((layer + 1).to_string(), scaled(cells)))
+            .collect();
+        rows.extend(
+            table
+                .overall()
+                .map(|cells| Row::new(overall, scaled(cells))),
+        );
+        rows
+    }
+
+    /// The table in Markdown, without its title.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("| {} |", self.rows_are);
+        for column in &self.columns {
+            let _ = write!(text, " {} |", cell_text(column));
+        }
+        if self.absent.is_some() {
+            let _ = match &self.columns[..] {
+                [_] => write!(text, " published |"),
+                columns => write!(text, " published: {} |", cell_text(&columns.join(" / "))),
+            };
+        }
+        text += "\n|---|";
+        text += &"---:|".repeat(self.columns.len());
+        if self.absent.is_some() {
+            text += "---|";
+        }
+        text += "\n";
+        for row in &self.rows {
+            let _ = write!(text, "| {} |", cell_text(&row.label));
+            for value in &row.values {
+                let _ = match value {
+                    Some(value) => write!(text, " {value:.*} |", self.decimals),
+                    None => write!(text, " – |"),
+                };
+            }
+            if let Some(absent) = self.absent {
+                let _ = write!(text, " {} |", row.published_text(absent, self.decimals));
+            }
+            text += "\n";
+        }
+        text
+    }
+
+    /// All numbers with all their digits.
+    pub(crate) fn json(&self) -> Value {
+        let rows = self.rows.iter().map(|row| {
+            let mut entry = json!({"label": row.label, "values": row.values});
+            if let Some(absent) = self.absent {
+                let values: Vec<_> = row.published.iter().map(|p| p.map(|p| p.value)).collect();
+                entry["published"] = match values.iter().all(Option::is_none) {
+                    true => json!(absent),
+                    false => json!(values),
+                };
+            }
+            entry
+        });
+        json!({
+            "id": self.id,
+            "title": self.title,
+            "note": self.note,
+            "rows_are": self.rows_are,
+            "columns": self.columns,
+            "rows": rows.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// A "|" would end the cell.
+fn cell_text(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(published: Vec<Option<Reference>>, absent: Option<&'static str>) -> Table {
+        let values = vec![Some(18.04), None];
+        Table {
+            id: "t".into(),
+            title: "T".into(),
+            note: String::new(),
+            rows_are: "measure",
+            columns: vec!["mean".into(), "max|x".into()],
+            decimals: 1,
+            rows: vec![Row {
+                label: "ATTN-W".into(),
+                values,
+                published,
+            }],
+            absent,
+        }
+    }
+
+    #[test]
+    fn a_figure_that_is_not_published_says_so() {
+        let table = table(vec![None, None], Some("not published"));
+        let expected = "\
+| measure | mean | max\\|x | published: mean / max\\|x |
+|---|---:|---:|---|
+| ATTN-W | 18.0 | – | not published |
+";
+        assert_eq!(table.markdown(), expected);
+        assert_eq!(table.json()["rows"][0]["published"], json!("not published"));
+        assert_eq!(table.json()["rows"][0]["values"], json!([18.04, null]));
+    }
+
+    #[test]
+    fn published_figures_stand_beside_ours_as_they_were_printed() {
+        let printed = Reference {
+            value: 97.1,
+            notebook: Some(96.4),
+        };
+        let table = table(vec![Some(printed), None], Some("not published"));
+        assert!(
+            table
+                .markdown()
+                .ends_with("| 18.0 | – | 97.1 (notebook 96.4) / – |\n")
+        );
+        assert_eq!(table.json()["rows"][0]["published"], json!([97.1, null]));
+        assert_eq!(plain(25.0, 1), "25");
+        assert_eq!(plain(-0.67, 2), "-0.67");
+    }
+
+    #[test]
+    fn a_table_of_no_paper_has_no_published_column() {
+        let table = table(Vec::new(), None);
+        assert!(!table.markdown().contains("publish"));
+        assert!(table.json()["rows"][0].get("published").is_none());
+    }
+}
