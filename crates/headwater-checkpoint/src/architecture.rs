@@ -24,9 +24,9 @@ pub struct Architecture {
     pub d_ff: usize,
     /// The longest input: rows of the position table less `position_offset`.
     pub max_positions: usize,
-    /// Row of the position table that the first token takes: 0, or `pad_token_id + 1` in RoBERTa.
+    /// Row of the position table that the first token takes: 0, `pad_token_id + 1` in RoBERTa, 2 in OPT.
     pub position_offset: usize,
-    /// Rows of the token type table; 0 where the model has none (DistilBERT).
+    /// Rows of the token type table; 0 where the model has none (DistilBERT, GPT-2, OPT).
     pub token_types: usize,
     /// The order of a layer's components.
     pub arrangement: Arrangement,
@@ -36,7 +36,7 @@ pub struct Architecture {
     pub layer_norm_eps: f64,
     /// The feed-forward block's nonlinearity.
     pub activation: Activation,
-    /// The token that fills up shorter inputs.
+    /// The token that fills up shorter inputs; 0 in GPT-2, which has none.
     pub pad_token_id: u32,
 }
 
@@ -71,6 +71,10 @@ pub enum Family {
     DistilBert,
     /// `electra`: embeddings may be narrower than the hidden states.
     Electra,
+    /// `gpt2`: matrices stored transposed, query, key and value in one.
+    Gpt2,
+    /// `opt`: positions start at row 2.
+    Opt,
 }
 
 /// An elementwise nonlinearity g.

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::families;
 use crate::resolve::resolve;
 use crate::weights::Weights;
-use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Tokenizer, hub};
+use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenizer, hub};
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
 ///
@@ -25,15 +25,17 @@ pub struct Checkpoint {
     weights: Weights,
 }
 
-/// A tensor that the architecture uses.
+/// A parameter of the architecture: a tensor of the file, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// This crate's name, for instance `layers.0.attention.query.weight`.
     pub name: String,
-    /// The name in the file, for instance `bert.encoder.layer.0.attention.self.query.weight`.
+    /// The tensor's name in the file, for instance `bert.encoder.layer.0.attention.self.query.weight`.
     pub name_in_file: String,
     /// The shape, which agrees with the architecture; a linear layer's weight is `[out, in]`.
     pub shape: Vec<usize>,
+    /// How the file stores it; [`Checkpoint::read`] returns it in `shape` either way.
+    pub layout: Layout,
     /// The element type in the file.
     pub dtype: Dtype,
 }
@@ -126,7 +128,7 @@ impl Checkpoint {
         &self.architecture
     }
 
-    /// The tensors that the architecture uses, embeddings first, then layer by layer.
+    /// What the architecture uses: embeddings, layer by layer, and what stands behind the layers.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -136,7 +138,7 @@ impl Checkpoint {
         &self.unused
     }
 
-    /// Number of elements in all used tensors.
+    /// Number of elements in all parameters; parts of one tensor share none of them.
     pub fn parameter_count(&self) -> usize {
         let elements = self
             .parameters
@@ -150,12 +152,12 @@ impl Checkpoint {
         self.indices.contains_key(canonical)
     }
 
-    /// Reads one parameter from disk.
+    /// Reads one parameter from disk, and puts it into its shape where the file stores another.
     ///
     /// # Errors
     ///
     /// Where the architecture has no such parameter, the file cannot be read,
-    /// or a value is an infinity or a NaN.
+    /// or a value of its tensor is an infinity or a NaN.
     pub fn read(&self, canonical: &str) -> Result<HostTensor, Error> {
         let Some(&index) = self.indices.get(canonical) else {
             return Err(Error::UnknownParameter {
@@ -165,18 +167,19 @@ impl Checkpoint {
         let Parameter {
             name_in_file,
             shape,
+            layout,
             dtype,
             ..
         } = &self.parameters[index];
-        let bytes = self.weights.read(&self.weights.tensors[name_in_file])?;
-        let tensor = HostTensor::new(shape.clone(), *dtype, bytes);
-        match tensor.first_not_finite() {
+        let entry = &self.weights.tensors[name_in_file];
+        let stored = HostTensor::new(entry.shape.clone(), *dtype, self.weights.read(entry)?);
+        match stored.first_not_finite() {
             Some((index, value)) => Err(Error::NotFinite {
                 name: name_in_file.clone(),
                 index,
                 value,
             }),
-            None => Ok(tensor),
+            None => Ok(stored.taken(*layout, shape)),
         }
     }
 

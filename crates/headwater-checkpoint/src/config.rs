@@ -83,58 +83,90 @@ impl Config {
         Ok(id.unwrap_or(default))
     }
 
-    /// The nonlinearity that `field` names; GELU where it names none.
-    pub(crate) fn activation(&self, field: &'static str) -> Result<Activation, Error> {
-        let name = self.text(field)?.unwrap_or("gelu");
+    /// The nonlinearity that `field` names, or `default` where it names none.
+    pub(crate) fn activation(
+        &self,
+        field: &'static str,
+        default: Activation,
+    ) -> Result<Activation, Error> {
+        let Some(name) = self.text(field)? else {
+            return Ok(default);
+        };
         Activation::from_name(name).ok_or_else(|| Error::UnsupportedActivation {
             activation: name.into(),
         })
     }
 
-    /// ε of the layer normalizations; 1e-12 where none is given.
-    pub(crate) fn layer_norm_eps(&self) -> Result<f64, Error> {
-        let eps = self.optional("layer_norm_eps", "a number above 0", |value| {
+    /// ε of the layer normalizations, or `default` where none is given.
+    pub(crate) fn layer_norm_eps(&self, field: &'static str, default: f64) -> Result<f64, Error> {
+        let eps = self.optional(field, "a number above 0", |value| {
             value.as_f64().filter(|&eps| eps > 0.0)
         })?;
-        Ok(eps.unwrap_or(1e-12))
+        Ok(eps.unwrap_or(default))
     }
 
-    /// Refuses variants that a plain encoder would compute wrongly.
+    /// Refuses a switch that is set to anything but `supported`, which is also its default.
+    ///
+    /// A JSON null counts as false, because the models' own code takes it so.
+    pub(crate) fn require(
+        &self,
+        field: &'static str,
+        supported: bool,
+        reason: &'static str,
+    ) -> Result<(), Error> {
+        let accepts = |value: &Value| {
+            let switch = if value.is_null() {
+                Some(false)
+            } else {
+                value.as_bool()
+            };
+            switch == Some(supported)
+        };
+        refuse(field, self.fields.get(field), accepts, reason)
+    }
+
+    /// Refuses variants that no family computes.
     pub(crate) fn refuse_variants(&self) -> Result<(), Error> {
-        type Accepts = fn(&Value) -> bool;
-        let is_false: Accepts = |value| value == &Value::Bool(false);
-        let is_empty: Accepts = |value| {
+        let field = "position_embedding_type";
+        refuse(
+            field,
+            self.value(field),
+            |value| value == "absolute",
+            "only absolute position embeddings are supported",
+        )?;
+        let field = "pruned_heads";
+        let is_empty = |value: &Value| {
             value.as_object().is_some_and(Map::is_empty)
                 || value.as_array().is_some_and(Vec::is_empty)
         };
-        let checks: [(&'static str, Accepts, &'static str); 4] = [
-            (
-                "position_embedding_type",
-                |value| value == "absolute",
-                "only absolute position embeddings are supported",
-            ),
-            ("is_decoder", is_false, "only encoders are supported"),
-            (
-                "add_cross_attention",
-                is_false,
-                "cross-attention is not supported",
-            ),
-            (
-                "pruned_heads",
-                is_empty,
-                "models with pruned heads are not supported",
-            ),
-        ];
-        for (field, accepts, reason) in checks {
-            if let Some(value) = self.value(field).filter(|value| !accepts(value)) {
-                return Err(Error::UnsupportedVariant {
-                    field,
-                    value: value.to_string(),
-                    reason,
-                });
-            }
-        }
-        Ok(())
+        refuse(
+            field,
+            self.value(field),
+            is_empty,
+            "models with pruned heads are not supported",
+        )?;
+        self.require(
+            "add_cross_attention",
+            false,
+            "cross-attention is not supported",
+        )
+    }
+}
+
+/// An error where the field is there and its value is not accepted.
+fn refuse(
+    field: &'static str,
+    value: Option<&Value>,
+    accepts: impl FnOnce(&Value) -> bool,
+    reason: &'static str,
+) -> Result<(), Error> {
+    match value.filter(|value| !accepts(value)) {
+        Some(value) => Err(Error::UnsupportedVariant {
+            field,
+            value: value.to_string(),
+            reason,
+        }),
+        None => Ok(()),
     }
 }
 

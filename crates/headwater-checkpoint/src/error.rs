@@ -227,7 +227,7 @@ pub enum Error {
     NotFinite {
         /// The tensor's name in the file.
         name: String,
-        /// Index of the first such element, in row-major order.
+        /// Index of the first such element of the tensor, in row-major order.
         index: usize,
         /// Its value.
         value: f64,

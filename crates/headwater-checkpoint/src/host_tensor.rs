@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::Dtype;
+use crate::{Dtype, Layout};
 
 /// A tensor read from a checkpoint: row-major, all values finite.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,7 +10,7 @@ pub struct HostTensor {
     /// The shape; a linear layer's weight is `[out, in]`.
     pub shape: Vec<usize>,
     dtype: Dtype,
-    /// Little-endian elements, as in the file.
+    /// Little-endian elements.
     bytes: Vec<u8>,
 }
 
@@ -21,6 +21,12 @@ impl HostTensor {
             dtype,
             bytes,
         }
+    }
+
+    /// The parameter of this shape that lies in the tensor as `layout` says.
+    pub(crate) fn taken(self, layout: Layout, shape: &[usize]) -> Self {
+        let bytes = layout.take(shape, self.dtype, self.bytes);
+        Self::new(shape.to_vec(), self.dtype, bytes)
     }
 
     /// Whether elements of this type can be decoded.

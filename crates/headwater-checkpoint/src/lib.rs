@@ -8,6 +8,7 @@ mod error;
 mod families;
 mod host_tensor;
 mod hub;
+mod layout;
 mod nearest;
 mod resolve;
 mod weights;
@@ -17,6 +18,7 @@ pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
+pub use layout::Layout;
 
 /// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.
 pub use safetensors::Dtype;

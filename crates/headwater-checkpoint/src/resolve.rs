@@ -20,6 +20,7 @@ pub(crate) fn resolve(
         canonical,
         spellings,
         shape,
+        layout,
     } in table.expected(architecture)
     {
         let names: Vec<String> = spellings
@@ -30,11 +31,12 @@ pub(crate) fn resolve(
             return Err(missing(&names[0], prefix, architecture, tensors));
         };
         let name = name.clone();
-        if entry.shape != shape {
+        let expected = layout.shape_in_file(&shape);
+        if entry.shape != expected {
             let found = entry.shape.clone();
             return Err(Error::ShapeMismatch {
                 name,
-                expected: shape,
+                expected,
                 found,
             });
         }
@@ -46,6 +48,7 @@ pub(crate) fn resolve(
             name: canonical,
             name_in_file: name,
             shape,
+            layout,
             dtype,
         });
     }

@@ -5,13 +5,15 @@ use std::sync::OnceLock;
 use burn::tensor::Tensor;
 
 use crate::checkpoint::{Checkpoint, HubOptions};
-use crate::decomposition::{LayerDecomposition, ScopeDecomposition};
+use crate::decomposition::{
+    BiasTreatment, DecompositionOptions, LayerDecomposition, ScopeDecomposition,
+};
 use crate::file::{self, AnalysisWriter, Store};
 use crate::input::LazyTokenizer;
 use crate::key::{ArrayKey, LayerArray, MixingMeasure};
 use crate::metrics;
 use crate::request::hidden_state_indices;
-use crate::transformer::{Captures, DeviceName, Encoder, Precision};
+use crate::transformer::{Captures, DeviceName, Model, Precision};
 use crate::{Analysis, Array, Error, Input, Request, TokenizedInput};
 
 /// How a model is loaded.
@@ -38,7 +40,7 @@ impl Default for LoadOptions {
 /// A model ready to be taken apart: text in, analysis out.
 pub struct Analyzer {
     checkpoint: Checkpoint,
-    encoder: Encoder,
+    model: Model,
     tokenizer: LazyTokenizer,
     weights_sha256: OnceLock<String>,
 }
@@ -59,10 +61,10 @@ impl Analyzer {
     /// As [`Analyzer::from_pretrained`], and a precision the device lacks.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model, &options.hub)?;
-        let encoder = Encoder::load(&checkpoint, options.device, options.precision)?;
+        let model = Model::load(&checkpoint, options.device, options.precision)?;
         Ok(Self {
             checkpoint,
-            encoder,
+            model,
             tokenizer: LazyTokenizer::new(),
             weights_sha256: OnceLock::new(),
         })
@@ -74,8 +76,8 @@ impl Analyzer {
     }
 
     /// The model itself.
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Tokenizes an input and checks it against the model. Nothing is padded
@@ -111,7 +113,7 @@ impl Analyzer {
     ) -> Result<Vec<Analysis>, Error> {
         let mut analyses = inputs
             .iter()
-            .map(|input| Ok(Analysis::new(input.clone(), self.metadata(input)?)))
+            .map(|input| Ok(Analysis::new(input.clone(), self.metadata(input, request)?)))
             .collect::<Result<Vec<_>, Error>>()?;
         self.analyze_each(inputs, request, &mut |index, key, array| {
             analyses[index].insert(key, array);
@@ -176,19 +178,24 @@ impl Analyzer {
         store: Store,
     ) -> Result<file::Layout, Error> {
         Ok(file::Layout::new(
-            self.metadata(input)?,
+            self.metadata(input, request)?,
             &request.arrays(self.checkpoint.architecture(), input.len())?,
             input.len(),
-            self.encoder.precision(),
+            self.model.precision(),
             store,
         ))
     }
 
-    /// The metadata of an analysis file.
+    /// The metadata of an analysis file. The bias treatment is named only where
+    /// it is not the default.
     ///
     /// # Errors
     /// The weights cannot be read any more.
-    pub fn metadata(&self, input: &TokenizedInput) -> Result<BTreeMap<String, String>, Error> {
+    pub fn metadata(
+        &self,
+        input: &TokenizedInput,
+        request: &Request,
+    ) -> Result<BTreeMap<String, String>, Error> {
         let weights_sha256 = match self.weights_sha256.get() {
             Some(known) => known.clone(),
             None => {
@@ -209,11 +216,15 @@ impl Analyzer {
                 "tokens",
                 serde_json::Value::from(input.tokens.clone()).to_string(),
             ),
-            ("device", self.encoder.device_name().to_string()),
-            ("dtype", self.encoder.precision().to_string()),
+            ("device", self.model.device_name().to_string()),
+            ("dtype", self.model.precision().to_string()),
         ];
+        let treatment = request.bias_treatment;
+        let treatment = (treatment != BiasTreatment::default())
+            .then(|| ("bias_treatment", treatment.to_string()));
         Ok(entries
             .into_iter()
+            .chain(treatment)
             .map(|(key, value)| (key.to_owned(), value))
             .collect())
     }
@@ -232,11 +243,16 @@ impl Analyzer {
         if inputs.is_empty() {
             return Ok(());
         }
-        let layers = request.layers_of(self.encoder.layers().len())?;
-        let scopes = request.ordered_scopes();
-        let arrays = request.layer_arrays();
+        let layers = request.layers_of(self.model.architecture().n_layers)?;
+        let arrangement = self.model.architecture().arrangement;
+        let scopes = request.scopes_of(arrangement)?;
+        let arrays = request.layer_arrays(arrangement)?;
+        let options = DecompositionOptions {
+            bias_treatment: request.bias_treatment,
+            ..DecompositionOptions::default()
+        };
         let sequences: Vec<_> = inputs.iter().map(TokenizedInput::sequence).collect();
-        let batch = self.encoder.batch(&sequences)?;
+        let batch = self.model.batch(&sequences)?;
         let mut split = Split {
             lengths: batch.lengths().to_vec(),
             sink,
@@ -250,9 +266,9 @@ impl Analyzer {
         let captures = if arrays.is_empty() {
             Captures::none()
         } else {
-            Captures::of(&LayerDecomposition::CAPTURES).at_layers(&layers)
+            LayerDecomposition::captures(arrangement, &scopes)?.at_layers(&layers)
         };
-        let mut run = self.encoder.run(&batch, captures);
+        let mut run = self.model.run(&batch, captures);
         for index in 0..=last {
             if hidden_states.contains(&index) {
                 let hidden = read(run.hidden_states());
@@ -263,8 +279,9 @@ impl Analyzer {
             }
             let Some(capture) = run.next() else { break };
             if layers.contains(&index) && !arrays.is_empty() {
-                let layer = &self.encoder.layers()[index];
-                let decomposition = LayerDecomposition::new(layer, &capture, &scopes)?;
+                let layer = &self.model.layers()[index];
+                let decomposition =
+                    LayerDecomposition::with_options(layer, &capture, &scopes, options)?;
                 send_layer(&decomposition, &arrays, index, &mut split)?;
             }
         }

@@ -19,7 +19,7 @@ pub use analysis::Analysis;
 pub use analyzer::{Analyzer, LoadOptions};
 pub use array::Array;
 pub use checkpoint::HubOptions;
-pub use decomposition::Scope;
+pub use decomposition::{BiasTreatment, Scope};
 pub use error::Error;
 pub use file::{FORMAT, Store};
 pub use input::{Input, TokenizedInput};

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::checkpoint::Arrangement;
+use crate::decomposition::BiasTreatment;
 use crate::key::{ArrayKey, LayerArray, MixingMeasure};
 use crate::{Error, Scope};
 
@@ -98,23 +100,26 @@ impl FromIterator<Quantity> for QuantitySet {
 /// What an analysis is to contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The scopes to decompose; default all.
-    pub scopes: Vec<Scope>,
+    /// The scopes to decompose; `None` is all that the model's layers have.
+    pub scopes: Option<Vec<Scope>>,
     /// The layers to keep, from 0; `None` is all of them.
     pub layers: Option<Vec<usize>>,
     /// The quantities to compute; default all.
     pub quantities: QuantitySet,
     /// Whether to keep the hidden states entering and leaving the layers kept.
     pub hidden_states: bool,
+    /// What the bias is in the feed-forward block's attribution.
+    pub bias_treatment: BiasTreatment,
 }
 
 impl Default for Request {
     fn default() -> Self {
         Self {
-            scopes: Scope::ALL.to_vec(),
+            scopes: None,
             layers: None,
             quantities: QuantitySet::all(),
             hidden_states: false,
+            bias_treatment: BiasTreatment::default(),
         }
     }
 }
@@ -137,17 +142,29 @@ impl Request {
         Ok(layers)
     }
 
-    /// The scopes asked for, shortest first, each once.
-    pub fn ordered_scopes(&self) -> Vec<Scope> {
-        let mut scopes = self.scopes.clone();
+    /// The scopes asked for of a model, shortest first, each once.
+    ///
+    /// # Errors
+    /// A scope that the model's layers do not have.
+    pub fn scopes_of(&self, arrangement: Arrangement) -> Result<Vec<Scope>, Error> {
+        let Some(asked) = &self.scopes else {
+            return Ok(Scope::of(arrangement).to_vec());
+        };
+        let mut scopes = asked.clone();
         scopes.sort_unstable();
         scopes.dedup();
-        scopes
+        for scope in &scopes {
+            scope.components(arrangement)?;
+        }
+        Ok(scopes)
     }
 
     /// The arrays of every layer that is kept, in the order of a file.
-    pub fn layer_arrays(&self) -> Vec<LayerArray> {
-        let scopes = self.ordered_scopes();
+    ///
+    /// # Errors
+    /// As [`Request::scopes_of`].
+    pub fn layer_arrays(&self, arrangement: Arrangement) -> Result<Vec<LayerArray>, Error> {
+        let scopes = self.scopes_of(arrangement)?;
         let at_scopes = |array: fn(Scope) -> LayerArray| scopes.iter().copied().map(array);
         let mut arrays = vec![
             LayerArray::AttentionWeights,
@@ -165,13 +182,13 @@ impl Request {
         arrays.extend(at_scopes(LayerArray::BiasNorms));
         arrays.extend(at_scopes(LayerArray::ReconstructionError));
         arrays.retain(|array| self.quantities.contains(array.quantity()));
-        arrays
+        Ok(arrays)
     }
 
     /// Every array of an analysis, with its shape.
     ///
     /// # Errors
-    /// As [`Request::layers_of`].
+    /// As [`Request::layers_of`] and [`Request::scopes_of`].
     pub fn arrays(
         &self,
         architecture: &crate::checkpoint::Architecture,
@@ -187,7 +204,7 @@ impl Request {
                 )
             }));
         }
-        let layer_arrays = self.layer_arrays();
+        let layer_arrays = self.layer_arrays(architecture.arrangement)?;
         for layer in layers {
             arrays.extend(
                 layer_arrays

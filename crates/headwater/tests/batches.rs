@@ -1,7 +1,7 @@
 //! A padded batch gives the numbers of its members alone.
 
 use headwater::{Analyzer, Input, Request};
-use headwater_fixtures::{Deviation, FAMILIES, golden};
+use headwater_fixtures::{DECODERS, Deviation, ENCODERS, golden};
 
 /// Eight sequences of eight lengths, from one token to the model's limit.
 fn sequences(vocab_size: usize, longest: usize) -> Vec<Vec<u32>> {
@@ -18,7 +18,7 @@ fn sequences(vocab_size: usize, longest: usize) -> Vec<Vec<u32>> {
 
 #[test]
 fn eight_padded_texts_equal_the_eight_alone() {
-    for family in FAMILIES {
+    for family in ENCODERS.into_iter().chain(DECODERS) {
         let analyzer = Analyzer::from_pretrained(golden(family).to_str().unwrap()).unwrap();
         let architecture = analyzer.checkpoint().architecture();
         let inputs: Vec<_> = sequences(architecture.vocab_size, architecture.max_positions)
@@ -41,8 +41,13 @@ fn eight_padded_texts_equal_the_eight_alone() {
                 }
                 let expected: Vec<f64> = array.iter().collect();
                 let deviation = Deviation::between(together.array(key).unwrap().iter(), &expected);
+                // A GPU's kernels depend on the shape; a CPU's do not.
+                let tolerance = match analyzer.model().device_name().name() {
+                    "flex" | "ndarray" => 1e-6,
+                    _ => 1e-5,
+                };
                 assert!(
-                    deviation.of_largest <= 1e-6,
+                    deviation.of_largest <= tolerance,
                     "{family}, {} tokens, {key}: {deviation:?}",
                     input.len()
                 );

@@ -81,12 +81,13 @@ fn float16_halves_the_numbers_and_keeps_three_digits() {
 fn only_what_was_asked_for_is_there() {
     let analyzer = analyzer();
     let request = Request {
-        scopes: vec![Scope::Atb],
+        scopes: Some(vec![Scope::Atb]),
         layers: Some(vec![2, 0]),
         quantities: [Quantity::Norms, Quantity::MixingRatio]
             .into_iter()
             .collect(),
         hidden_states: true,
+        ..Request::default()
     };
     let input = analyzer.encode(&input()).unwrap();
     let analysis = &analyzer.analyze_tokenized(&[input], &request).unwrap()[0];

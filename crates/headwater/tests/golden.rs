@@ -2,8 +2,8 @@
 //! part in float64.
 
 use headwater::checkpoint::HubOptions;
-use headwater::{Analyzer, DeviceName, Input, LoadOptions, Precision, Request};
-use headwater_fixtures::{Case, Deviation, Expected, FAMILIES, cases, golden};
+use headwater::{Analyzer, BiasTreatment, DeviceName, Input, LoadOptions, Precision, Request};
+use headwater_fixtures::{Case, DECODERS, Deviation, ENCODERS, Expected, cases, golden};
 
 fn analyzer(family: &str, device: DeviceName, precision: Precision) -> Analyzer {
     let options = LoadOptions {
@@ -75,7 +75,7 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
 #[test]
 fn float64_equals_the_naive_program() {
     for &device in DeviceName::ENABLED {
-        for family in FAMILIES {
+        for family in ENCODERS.into_iter().chain(DECODERS) {
             if device.supports(Precision::F64) {
                 check(family, device, Precision::F64, 1e-10);
             }
@@ -86,8 +86,42 @@ fn float64_equals_the_naive_program() {
 #[test]
 fn float32_equals_the_naive_program_entry_by_entry() {
     for &device in DeviceName::ENABLED {
-        for family in FAMILIES {
+        for family in ENCODERS.into_iter().chain(DECODERS) {
             check(family, device, Precision::F32, 1e-4);
+        }
+    }
+}
+
+/// The fixtures have the arrays that the treatment changes, of one case.
+#[test]
+fn a_bias_fixed_inside_the_activation_equals_the_naive_program() {
+    for &device in DeviceName::ENABLED {
+        if !device.supports(Precision::F64) {
+            continue;
+        }
+        for family in ENCODERS.into_iter().chain(DECODERS) {
+            let analyzer = analyzer(family, device, Precision::F64);
+            let case = &cases(family)["single"];
+            let request = Request {
+                bias_treatment: BiasTreatment::Fixed,
+                ..Request::default()
+            };
+            let inputs = [analyzer.encode(&input(case)).unwrap()];
+            let analysis = &analyzer.analyze_tokenized(&inputs, &request).unwrap()[0];
+            let arrays: std::collections::BTreeMap<String, _> = analysis
+                .arrays()
+                .map(|(key, array)| (key.to_string(), array))
+                .collect();
+            let expected = Expected::of(family);
+            let expected = expected.case("single.fixed_bias");
+            assert!(!expected.is_empty());
+            for (key, (_, values)) in expected {
+                let deviation = Deviation::between(arrays[key].iter(), values);
+                assert!(
+                    deviation.of_largest <= 1e-10,
+                    "{family} {key}: {deviation:?}"
+                );
+            }
         }
     }
 }

@@ -4,13 +4,14 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, Positions, TokenTypes, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family};
 
 pub(super) static TABLE: Table = Table {
     prefixes: &["bert.", ""],
     embeddings: &EMBEDDINGS,
     layer_prefix: LAYER_PREFIX,
     layer: &LAYER,
+    end: &[],
 };
 
 pub(super) static EMBEDDINGS: [Module; 4] = [
@@ -82,8 +83,8 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         token_types: config.size_if_given("type_vocab_size")?.unwrap_or(2),
         arrangement: Arrangement::PostLn,
         causal: false,
-        layer_norm_eps: config.layer_norm_eps()?,
-        activation: config.activation("hidden_act")?,
+        layer_norm_eps: config.layer_norm_eps("layer_norm_eps", 1e-12)?,
+        activation: config.activation("hidden_act", Activation::Gelu)?,
         pad_token_id: config.pad_token_id(0)?,
     })
 }

@@ -4,7 +4,7 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family};
 
 pub(super) static TABLE: Table = Table {
     prefixes: &["distilbert.", ""],
@@ -36,6 +36,7 @@ pub(super) static TABLE: Table = Table {
         Module("feed_forward.down", "ffn.lin2", Linear(Model, FeedForward)),
         Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
     ],
+    end: &[],
 };
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
@@ -56,7 +57,7 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         arrangement: Arrangement::PostLn,
         causal: false,
         layer_norm_eps: 1e-12,
-        activation: config.activation("activation")?,
+        activation: config.activation("activation", Activation::Gelu)?,
         pad_token_id: config.pad_token_id(0)?,
     })
 }

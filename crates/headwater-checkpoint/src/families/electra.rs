@@ -33,6 +33,7 @@ pub(super) static TABLE: Table = Table {
     ],
     layer_prefix: bert::LAYER_PREFIX,
     layer: &bert::LAYER,
+    end: &[],
 };
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {

@@ -7,14 +7,16 @@
 mod bert;
 mod distilbert;
 mod electra;
+mod gpt2;
+mod opt;
 mod roberta;
 
 use crate::config::Config;
-use crate::{Architecture, Error, Family};
+use crate::{Architecture, Error, Family, Layout};
 
 /// The checkpoint names of one family.
 pub(crate) struct Table {
-    /// What may stand before every name; the empty prefix is a bare encoder's.
+    /// What may stand before every name; the empty prefix is that of a model without a head.
     pub(crate) prefixes: &'static [&'static str],
     /// Everything in front of the layers.
     embeddings: &'static [Module],
@@ -22,6 +24,8 @@ pub(crate) struct Table {
     layer_prefix: &'static str,
     /// The modules of one layer.
     layer: &'static [Module],
+    /// Everything behind the layers.
+    end: &'static [Module],
 }
 
 /// A module: canonical name, checkpoint name, and what it holds.
@@ -35,6 +39,10 @@ enum Kind {
     Norm(Size),
     /// `weight` `[out, in]` and `bias` `[out]`.
     Linear(Size, Size),
+    /// A linear layer whose weight the file stores as `[in, out]`.
+    Transposed(Size, Size),
+    /// Part `.0` of `.1` linear layers side by side, stored as `[in, .1 · out]` and `[.1 · out]`.
+    Fused(usize, usize, Size, Size),
 }
 
 /// A size that the architecture fixes.
@@ -52,7 +60,15 @@ impl Size {
     fn of(self, architecture: &Architecture) -> usize {
         match self {
             Self::Vocab => architecture.vocab_size,
-            Self::Positions => architecture.max_positions + architecture.position_offset,
+            Self::Positions => {
+                let Architecture {
+                    max_positions,
+                    position_offset,
+                    ..
+                } = architecture;
+                // More than any file holds, where it saturates.
+                max_positions.saturating_add(*position_offset)
+            }
             Self::TokenTypes => architecture.token_types,
             Self::Embedding => architecture.d_embedding,
             Self::Model => architecture.d_model,
@@ -67,8 +83,10 @@ pub(crate) struct Expected {
     pub(crate) canonical: String,
     /// Names in the file behind the prefix, the usual one first.
     pub(crate) spellings: Vec<String>,
-    /// Its shape.
+    /// Its shape, in the order of this crate's parameters.
     pub(crate) shape: Vec<usize>,
+    /// How the file stores it.
+    pub(crate) layout: Layout,
 }
 
 impl Module {
@@ -82,6 +100,14 @@ impl Module {
                 .map(|end| format!("{prefix}{name}.{end}"))
                 .collect(),
             shape: sizes.iter().map(|size| size.of(architecture)).collect(),
+            layout: Layout::AsStored,
+        };
+        let linear = |layout, out, input| {
+            let stored = |tensor| Expected { layout, ..tensor };
+            vec![
+                stored(tensor("weight", &["weight"], &[out, input])),
+                stored(tensor("bias", &["bias"], &[out])),
+            ]
         };
         match *kind {
             Kind::Lookup(rows, columns) => vec![tensor("weight", &["weight"], &[rows, columns])],
@@ -89,10 +115,11 @@ impl Module {
                 tensor("weight", &["weight", "gamma"], &[width]),
                 tensor("bias", &["bias", "beta"], &[width]),
             ],
-            Kind::Linear(out, input) => vec![
-                tensor("weight", &["weight"], &[out, input]),
-                tensor("bias", &["bias"], &[out]),
-            ],
+            Kind::Linear(out, input) => linear(Layout::AsStored, out, input),
+            Kind::Transposed(out, input) => linear(Layout::Transposed, out, input),
+            Kind::Fused(part, parts, out, input) => {
+                linear(Layout::Fused { part, parts }, out, input)
+            }
         }
     }
 }
@@ -104,10 +131,10 @@ impl Table {
         &'a self,
         architecture: &'a Architecture,
     ) -> impl Iterator<Item = Expected> + 'a {
-        let embeddings = self
-            .embeddings
-            .iter()
-            .flat_map(|module| module.tensors(("", ""), architecture));
+        let outside = |modules: &'a [Module]| {
+            let modules = modules.iter();
+            modules.flat_map(|module| module.tensors(("", ""), architecture))
+        };
         let layers = (0..architecture.n_layers).flat_map(move |layer| {
             let canonical = format!("layers.{layer}.");
             let prefix = format!("{}{layer}.", self.layer_prefix);
@@ -117,11 +144,12 @@ impl Table {
         });
         // The projection is there only where it has something to do.
         let projects = architecture.d_embedding != architecture.d_model;
-        embeddings
+        outside(self.embeddings)
             .filter(move |tensor| {
                 projects || !tensor.canonical.starts_with("embeddings.projection.")
             })
             .chain(layers)
+            .chain(outside(self.end))
     }
 }
 
@@ -132,19 +160,23 @@ pub(crate) fn table(family: Family) -> &'static Table {
         Family::Roberta => &roberta::TABLE,
         Family::DistilBert => &distilbert::TABLE,
         Family::Electra => &electra::TABLE,
+        Family::Gpt2 => &gpt2::TABLE,
+        Family::Opt => &opt::TABLE,
     }
 }
 
 /// How a family reads its configuration.
 type Reader = fn(&Config, String) -> Result<Architecture, Error>;
 
-const MODEL_TYPES: [(&str, Reader); 6] = [
+const MODEL_TYPES: [(&str, Reader); 8] = [
     ("bert", bert::architecture),
     ("roberta", roberta::architecture),
     ("xlm-roberta", roberta::architecture),
     ("camembert", roberta::architecture),
     ("distilbert", distilbert::architecture),
     ("electra", electra::architecture),
+    ("gpt2", gpt2::architecture),
+    ("opt", opt::architecture),
 ];
 
 /// The supported model types, for an error message.
@@ -164,6 +196,13 @@ pub(crate) fn architecture(config: &Config) -> Result<Architecture, Error> {
     };
     config.refuse_variants()?;
     let architecture = read(config, model_type.into())?;
+    if !architecture.causal {
+        config.require(
+            "is_decoder",
+            false,
+            "models of this type are supported as encoders only",
+        )?;
+    }
     let Architecture {
         n_heads, d_model, ..
     } = architecture;

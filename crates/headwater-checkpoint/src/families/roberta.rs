@@ -9,6 +9,7 @@ pub(super) static TABLE: Table = Table {
     embeddings: &bert::EMBEDDINGS,
     layer_prefix: bert::LAYER_PREFIX,
     layer: &bert::LAYER,
+    end: &[],
 };
 
 /// The rows of the position table up to the padding token's are never used by a real token.
