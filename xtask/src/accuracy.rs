@@ -9,7 +9,7 @@ use headwater::{
     Analysis, Analyzer, ArrayKey, DeviceName, LayerArray, LoadOptions, Precision, Request,
     TokenizedInput,
 };
-use headwater_fixtures::{Case, Deviation, Expected, FAMILIES, cases, golden};
+use headwater_fixtures::{Case, DECODERS, Deviation, ENCODERS, Expected, cases, golden};
 
 use crate::minilm;
 use crate::reproduce::write_file;
@@ -50,7 +50,7 @@ struct Measured {
 /// Compares every golden fixture, in both precisions where the device has them.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
-    for model in FAMILIES.into_iter().chain(["minilm"]) {
+    for model in ENCODERS.into_iter().chain(DECODERS).chain(["minilm"]) {
         let directory = match model {
             "minilm" => minilm::directory()?,
             family => golden(family),
@@ -88,7 +88,7 @@ fn measure(model: &str, analyzer: &Analyzer) -> anyhow::Result<Measured> {
     let expected = Expected::of(model);
     let mut measured = Measured {
         model: model.to_owned(),
-        precision: analyzer.encoder().precision(),
+        precision: analyzer.model().precision(),
         quantities: BTreeMap::new(),
         last_hidden_state: Deviation::default(),
         reconstruction: 0.0,

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
         hub: hub_options(&args.model)?,
     };
     let analyzer = Analyzer::load(&args.model.model, &options)?;
-    let n_layers = analyzer.encoder().architecture().n_layers;
+    let n_layers = analyzer.model().architecture().n_layers;
     let request = Request {
         scopes: args.scopes.0.clone(),
         layers: args
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
             .transpose()?,
         quantities: args.quantities.0.clone(),
         hidden_states: args.hidden_states,
+        bias_treatment: args.bias_treatment,
     };
     let store = args.store.unwrap_or_default();
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
-use headwater::{DeviceName, Precision, Store};
+use headwater::{BiasTreatment, DeviceName, Precision, Store};
 
 use crate::lists::{Ids, Layers, Quantities, Scopes};
 
@@ -75,7 +75,8 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long, value_name = "N", requires = "input", conflicts_with_all = ["text", "input_ids"], default_value = "8")]
     pub(crate) batch_size: NonZeroUsize,
 
-    /// Scopes, with commas between them: attn, attn_res, atb, all
+    /// Scopes, with commas between them: attn, attn_res, atb, atb_ff, atb_ff_res, atb_ff_res_ln (post-LN models such as
+    /// BERT), attn, atb, atb_ln, atb_ln_ff, atb_ln_ff_res (pre-LN models such as GPT-2), all
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub(crate) scopes: Scopes,
 
@@ -87,6 +88,10 @@ pub(crate) struct AnalyzeArgs {
     /// weighted_norms, norms, mixing_ratio, bias_norms, reconstruction_error, all
     #[arg(long, value_name = "LIST", default_value = "all")]
     pub(crate) quantities: Quantities,
+
+    /// What the bias is to the feed-forward block: one more player, or fixed inside the activation
+    #[arg(long, value_name = "player|fixed", default_value_t)]
+    pub(crate) bias_treatment: BiasTreatment,
 
     /// Also keep the hidden states
     #[arg(long)]

@@ -7,16 +7,32 @@ use headwater::{Quantity, QuantitySet, Scope};
 
 use crate::failure::BadInput;
 
-/// The value of `--scopes`.
+/// The value of `--scopes`: `None` is all that the model has.
 #[derive(Debug, Clone)]
-pub(crate) struct Scopes(pub(crate) Vec<Scope>);
+pub(crate) struct Scopes(pub(crate) Option<Vec<Scope>>);
 
 impl FromStr for Scopes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        names(text, &Scope::ALL, |scope| scope.slug()).map(Self)
+        let words = text.split(',').map(str::trim);
+        if words.clone().any(|word| word == "all") {
+            // The others must be scopes all the same.
+            words
+                .filter(|&word| word != "all")
+                .try_for_each(|word| scope(word).map(drop))?;
+            return Ok(Self(None));
+        }
+        words
+            .map(scope)
+            .collect::<Result<_, _>>()
+            .map(|scopes| Self(Some(scopes)))
     }
+}
+
+fn scope(word: &str) -> Result<Scope, String> {
+    word.parse()
+        .map_err(|error: headwater::decomposition::Error| error.to_string())
 }
 
 /// The value of `--quantities`.
@@ -141,8 +157,8 @@ mod tests {
     #[test]
     fn names_come_in_their_own_order() {
         let scopes: Scopes = "atb,attn,atb".parse().unwrap();
-        assert_eq!(scopes.0, [Scope::Attn, Scope::Atb]);
-        assert_eq!("all".parse::<Scopes>().unwrap().0, Scope::ALL);
+        assert_eq!(scopes.0, Some(vec![Scope::Atb, Scope::Attn, Scope::Atb]));
+        assert_eq!("all".parse::<Scopes>().unwrap().0, None);
         let message = "atb,nothing".parse::<Scopes>().unwrap_err();
         assert_eq!(message, "'nothing' is none of attn, attn_res, atb, all");
         assert!("".parse::<Quantities>().is_err());

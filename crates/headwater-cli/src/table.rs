@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use headwater::{Analysis, MixingMeasure, Quantity, QuantitySet, Request, Scope};
+use headwater::{Analysis, MixingMeasure, Quantity, QuantitySet, Request};
 use serde::Serialize;
 
 use crate::failure::printable;
@@ -94,7 +94,7 @@ impl Summary {
                 values,
             })
         };
-        let scopes = &request.scopes;
+        let scopes = analysis.scopes();
         let slugs = || scopes.iter().map(|scope| scope.slug()).collect::<Vec<_>>();
         let measures: Vec<MixingMeasure> = [
             MixingMeasure::AttentionWeights,
@@ -199,7 +199,7 @@ impl StrongestSources {
     /// Of the last layer and the longest scope that were asked for.
     fn new(analysis: &Analysis, request: &Request) -> Option<Self> {
         let layer = *analysis.layers().last()?;
-        let scope: Option<Scope> = request.scopes.iter().max().copied();
+        let scope = analysis.scopes().last().copied();
         let head_mean = |map: ndarray::Array3<f64>| map.mean_axis(ndarray::Axis(0));
         let (name, map) = match map_shown(&request.quantities)? {
             Quantity::Norms => (format!("norms.{}", scope?), analysis.norms(layer, scope?)?),

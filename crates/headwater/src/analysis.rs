@@ -52,6 +52,21 @@ impl Analysis {
         layers
     }
 
+    /// The scopes of which something was kept, shortest first.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut scopes: Vec<Scope> = self
+            .arrays
+            .keys()
+            .filter_map(|key| match key {
+                ArrayKey::Layer { array, .. } => array.scope(),
+                ArrayKey::HiddenStates(_) => None,
+            })
+            .collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        scopes
+    }
+
     /// An array by its key.
     pub fn array(&self, key: &ArrayKey) -> Option<&Array> {
         self.arrays.get(key)

@@ -77,6 +77,22 @@ impl LayerArray {
         ArrayKey::Layer { layer, array: self }
     }
 
+    /// The scope it belongs to; what is measured on attention weights has none.
+    pub fn scope(self) -> Option<Scope> {
+        match self {
+            LayerArray::Norms(scope)
+            | LayerArray::PreservingNorms(scope)
+            | LayerArray::MixingNorms(scope)
+            | LayerArray::MixingRatio(MixingMeasure::Scope(scope))
+            | LayerArray::BiasNorms(scope)
+            | LayerArray::ReconstructionError(scope) => Some(scope),
+            LayerArray::AttentionWeights
+            | LayerArray::TransformedNorms
+            | LayerArray::WeightedNorms
+            | LayerArray::MixingRatio(_) => None,
+        }
+    }
+
     /// The quantity that asks for it.
     pub fn quantity(self) -> Quantity {
         match self {

@@ -10,6 +10,9 @@ use crate::figures::{CellText, HeatMap, heat_maps};
 /// Lengths of text whose map is worth looking at and fits on a page.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=24;
 
+/// The scopes of the paper.
+const ATTENTION_BLOCK: [Scope; 3] = [Scope::Attn, Scope::AttnRes, Scope::Atb];
+
 /// All maps of one text.
 pub(crate) struct NormMaps(Analysis);
 
@@ -27,6 +30,7 @@ impl NormMaps {
             .context("a corpus has a text")?;
         let request = Request {
             quantities: QuantitySet::from_iter([Quantity::AttentionWeights, Quantity::Norms]),
+            scopes: Some(ATTENTION_BLOCK.to_vec()),
             ..Request::default()
         };
         let inputs = std::slice::from_ref(&text.input);
@@ -39,7 +43,7 @@ impl NormMaps {
         let weights = self.0.attention_weights(layer).expect("asked for");
         let mean = weights.mean_axis(Axis(0)).expect("there is a head");
         let mut panels = vec![self.panel("α, mean of heads".into(), mean)];
-        for scope in Scope::ALL {
+        for scope in ATTENTION_BLOCK {
             let norms = self.0.norms(layer, scope).expect("asked for");
             panels.push(self.panel(format!("‖y‖, scope {scope}"), norms));
         }

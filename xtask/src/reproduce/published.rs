@@ -258,7 +258,7 @@ impl Figures<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater::checkpoint::{Activation, Family};
+    use headwater::checkpoint::{Activation, Arrangement, Family};
     use serde_json::json;
 
     fn paper(year: &str) -> Published {
@@ -279,6 +279,8 @@ mod tests {
             max_positions: 512,
             position_offset: 0,
             token_types: 2,
+            arrangement: Arrangement::PostLn,
+            causal: false,
             layer_norm_eps: 1e-12,
             activation: Activation::Gelu,
             pad_token_id: 0,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use headwater::metrics::{FrequencyRanks, SpecialTokens};
-use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request};
+use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request, Scope};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Options;
@@ -327,6 +327,7 @@ impl Experiments<'_> {
         Request {
             quantities: QuantitySet::from_iter(quantities),
             hidden_states: paper.has_2020(),
+            scopes: Some(vec![Scope::Attn, Scope::AttnRes, Scope::Atb]),
             ..Request::default()
         }
     }
