@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headwater_checkpoint::{Activation, Architecture, Checkpoint, Family};
+use headwater_checkpoint::{Activation, Architecture, Arrangement, Checkpoint, Family};
 
 /// Opens a fixture, reads every parameter, and lists the names of what is unused.
 fn open(family: &str) -> (Checkpoint, Vec<String>) {
@@ -24,7 +24,13 @@ fn open(family: &str) -> (Checkpoint, Vec<String>) {
     (checkpoint, unused)
 }
 
-/// What the four fixtures have in common with BERT's.
+/// The name in the file of a parameter.
+fn name_in_file<'a>(checkpoint: &'a Checkpoint, canonical: &str) -> &'a str {
+    let parameter = checkpoint.parameters().iter().find(|p| p.name == canonical);
+    &parameter.unwrap().name_in_file
+}
+
+/// What the other fixtures have in common with BERT's.
 fn bert() -> Architecture {
     Architecture {
         family: Family::Bert,
@@ -38,13 +44,15 @@ fn bert() -> Architecture {
         max_positions: 40,
         position_offset: 0,
         token_types: 2,
+        arrangement: Arrangement::PostLn,
+        causal: false,
         layer_norm_eps: 1e-12,
         activation: Activation::Gelu,
         pad_token_id: 0,
     }
 }
 
-/// Elements in the layers, which are alike in all four.
+/// Elements in the layers, which are alike in all.
 const IN_LAYERS: usize = 3 * (4 * (32 * 32 + 32) + 2 * 64 * 32 + 64 + 32 + 4 * 32);
 
 #[test]
@@ -110,15 +118,6 @@ fn distilbert_without_token_types() {
     assert_eq!(unused, head);
 
     // Four of its matrices have one shape, so only names tell them apart.
-    let in_file = |canonical: &str| {
-        let parameter = checkpoint.parameters().iter().find(|p| p.name == canonical);
-        parameter
-            .unwrap()
-            .name_in_file
-            .strip_prefix("distilbert.transformer.layer.2.")
-            .unwrap()
-            .to_owned()
-    };
     let names = [
         ("attention.query.weight", "attention.q_lin.weight"),
         ("attention.key.weight", "attention.k_lin.weight"),
@@ -130,7 +129,11 @@ fn distilbert_without_token_types() {
         ("feed_forward_norm.bias", "output_layer_norm.bias"),
     ];
     for (canonical, name) in names {
-        assert_eq!(in_file(&format!("layers.2.{canonical}")), name);
+        let in_file = name_in_file(&checkpoint, &format!("layers.2.{canonical}"));
+        assert_eq!(
+            in_file.strip_prefix("distilbert.transformer.layer.2."),
+            Some(name)
+        );
     }
 }
 
@@ -161,4 +164,110 @@ fn electra_with_narrow_embeddings() {
         "discriminator_predictions.dense_prediction.weight",
     ];
     assert_eq!(unused, head);
+}
+
+/// What GPT-2's and OPT's fixtures have in common.
+fn decoder() -> Architecture {
+    Architecture {
+        token_types: 0,
+        arrangement: Arrangement::PreLn,
+        causal: true,
+        layer_norm_eps: 1e-5,
+        ..bert()
+    }
+}
+
+#[test]
+fn gpt2_with_fused_attention() {
+    let (checkpoint, unused) = open("gpt2");
+    let expected = Architecture {
+        family: Family::Gpt2,
+        model_type: "gpt2".into(),
+        activation: Activation::GeluTanh,
+        ..decoder()
+    };
+    assert_eq!(checkpoint.architecture(), &expected);
+    // The three parts of a fused tensor add up to it.
+    let elements = (120 + 40 + 2) * 32 + IN_LAYERS;
+    assert_eq!(checkpoint.parameter_count(), elements);
+    assert_eq!(unused, [""; 0]);
+    for absent in [
+        "embeddings.norm.weight",
+        "embeddings.token_type.weight",
+        "layers.3.attention_norm.weight",
+    ] {
+        assert!(!checkpoint.has(absent), "{absent}");
+    }
+
+    let names = [
+        ("embeddings.word.weight", "wte.weight"),
+        ("embeddings.position.weight", "wpe.weight"),
+        ("layers.2.attention_norm.weight", "h.2.ln_1.weight"),
+        ("layers.2.attention.query.weight", "h.2.attn.c_attn.weight"),
+        ("layers.2.attention.key.weight", "h.2.attn.c_attn.weight"),
+        ("layers.2.attention.value.bias", "h.2.attn.c_attn.bias"),
+        ("layers.2.attention.output.weight", "h.2.attn.c_proj.weight"),
+        ("layers.2.feed_forward_norm.bias", "h.2.ln_2.bias"),
+        ("layers.2.feed_forward.up.weight", "h.2.mlp.c_fc.weight"),
+        ("layers.2.feed_forward.down.weight", "h.2.mlp.c_proj.weight"),
+        ("final_norm.bias", "ln_f.bias"),
+    ];
+    for (canonical, name) in names {
+        let in_file = name_in_file(&checkpoint, canonical);
+        assert_eq!(in_file.strip_prefix("transformer."), Some(name));
+    }
+}
+
+#[test]
+fn opt_with_positions_from_row_two() {
+    let (checkpoint, unused) = open("opt");
+    let expected = Architecture {
+        family: Family::Opt,
+        model_type: "opt".into(),
+        position_offset: 2,
+        activation: Activation::Relu,
+        pad_token_id: 1,
+        ..decoder()
+    };
+    assert_eq!(checkpoint.architecture(), &expected);
+    let elements = (120 + 42 + 2) * 32 + IN_LAYERS;
+    assert_eq!(checkpoint.parameter_count(), elements);
+    assert_eq!(unused, [""; 0]);
+
+    // Two normalizations have one name, and only the place tells them apart.
+    let names = [
+        ("embeddings.word.weight", "embed_tokens.weight"),
+        ("embeddings.position.weight", "embed_positions.weight"),
+        (
+            "layers.2.attention_norm.bias",
+            "layers.2.self_attn_layer_norm.bias",
+        ),
+        (
+            "layers.2.attention.query.weight",
+            "layers.2.self_attn.q_proj.weight",
+        ),
+        (
+            "layers.2.attention.key.weight",
+            "layers.2.self_attn.k_proj.weight",
+        ),
+        (
+            "layers.2.attention.value.weight",
+            "layers.2.self_attn.v_proj.weight",
+        ),
+        (
+            "layers.2.attention.output.weight",
+            "layers.2.self_attn.out_proj.weight",
+        ),
+        (
+            "layers.2.feed_forward_norm.bias",
+            "layers.2.final_layer_norm.bias",
+        ),
+        ("layers.2.feed_forward.up.bias", "layers.2.fc1.bias"),
+        ("layers.2.feed_forward.down.bias", "layers.2.fc2.bias"),
+        ("final_norm.bias", "final_layer_norm.bias"),
+    ];
+    for (canonical, name) in names {
+        let in_file = name_in_file(&checkpoint, canonical);
+        assert_eq!(in_file.strip_prefix("model.decoder."), Some(name));
+    }
 }

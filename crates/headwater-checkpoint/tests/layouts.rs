@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use common::{config, names, serialize, shards, tensors, tokenizer, value, write, write_plain};
-use headwater_checkpoint::{Activation, Architecture, Checkpoint, Dtype, Family, HubOptions};
+use headwater_checkpoint::{
+    Activation, Architecture, Arrangement, Checkpoint, Dtype, Family, HubOptions,
+};
 use sha2::{Digest, Sha256};
 
 /// Asserts that the small BERT comes out whole, whatever its layout.
@@ -72,6 +74,8 @@ fn bare_encoder() {
         max_positions: 7,
         position_offset: 0,
         token_types: 3,
+        arrangement: Arrangement::PostLn,
+        causal: false,
         layer_norm_eps: 1e-12,
         activation: Activation::Gelu,
         pad_token_id: 0,

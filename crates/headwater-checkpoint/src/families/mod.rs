@@ -204,8 +204,19 @@ pub(crate) fn architecture(config: &Config) -> Result<Architecture, Error> {
         )?;
     }
     let Architecture {
-        n_heads, d_model, ..
+        vocab_size,
+        pad_token_id,
+        n_heads,
+        d_model,
+        ..
     } = architecture;
+    if pad_token_id as usize >= vocab_size {
+        return Err(Error::InvalidField {
+            field: "pad_token_id",
+            value: pad_token_id.to_string(),
+            expected: "below vocab_size",
+        });
+    }
     if d_model % n_heads != 0 {
         return Err(Error::IndivisibleHeads { n_heads, d_model });
     }

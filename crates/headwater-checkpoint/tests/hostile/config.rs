@@ -97,6 +97,7 @@ fn impossible_values() {
     for (field, value) in [
         ("layer_norm_eps", json!(-1e-5)),
         ("pad_token_id", json!(-1)),
+        ("pad_token_id", json!(11)),
         ("hidden_act", json!(["gelu"])),
     ] {
         assert_refused!(
@@ -110,7 +111,7 @@ fn impossible_values() {
 #[test]
 fn unknown_model_type() {
     let error = refused_config(|config| config["model_type"] = json!("gpt\n2"));
-    let supported = "bert, roberta, xlm-roberta, camembert, distilbert, electra";
+    let supported = "bert, roberta, xlm-roberta, camembert, distilbert, electra, gpt2, opt";
     assert_refused!(error, Error::UnsupportedModel { model_type } if model_type == "gpt\n2", supported);
 }
 
