@@ -1,14 +1,15 @@
-//! A small BERT that the tests write to disk in every layout and damage in every way.
+//! A small BERT that the tests write to disk in every layout and damage in every way,
+//! and the fixtures of other families to change.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use headwater_checkpoint::Dtype;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 /// No two sizes are equal, so that a transposed or swapped tensor is noticed.
@@ -209,6 +210,29 @@ pub(crate) fn serialize(tensors: &Tensors) -> Vec<u8> {
 pub(crate) fn write(directory: &Path, config: &Value, tensors: &Tensors) {
     fs::write(directory.join("config.json"), config.to_string()).unwrap();
     fs::write(directory.join("model.safetensors"), serialize(tensors)).unwrap();
+}
+
+/// The directory of a checkpoint that another library wrote.
+pub(crate) fn fixture(family: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden");
+    fixtures.join(family)
+}
+
+/// Its configuration and its tensors as they lie in the file.
+pub(crate) fn golden(family: &str) -> (Value, Tensors) {
+    let read = |name| fs::read(fixture(family).join(name)).unwrap();
+    let config = serde_json::from_slice(&read("config.json")).unwrap();
+    let bytes = read("model.safetensors");
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |view: &TensorView| Tensor {
+        dtype: view.dtype(),
+        shape: view.shape().to_vec(),
+        bytes: view.data().to_vec(),
+    };
+    let tensors = file
+        .iter()
+        .map(|(name, view)| (name.to_owned(), tensor(&view)));
+    (config, tensors.collect())
 }
 
 /// Splits the tensors into two shards; returns file names and contents, the index first.

@@ -20,6 +20,7 @@ macro_rules! assert_refused {
 
 // Behind the macro that they use.
 mod config;
+mod decoders;
 mod files;
 mod weights;
 
