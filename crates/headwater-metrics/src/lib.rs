@@ -4,6 +4,7 @@
 mod attention;
 mod category;
 mod category_means;
+mod contextualization;
 mod correlation;
 mod deciding;
 mod dispersion;
@@ -13,6 +14,7 @@ mod expansion;
 mod frequency;
 mod mixing;
 mod occurrences;
+mod region;
 mod relation;
 mod special;
 mod summary;
@@ -23,6 +25,9 @@ pub use category::{TokenCategory, TokenKind};
 pub use category_means::{
     CategoryMeans, CategoryQuantity, CategoryStatistics, category_statistics,
 };
+pub use contextualization::{
+    BlockChange, ContextualizationChanges, block_change, contextualization_change,
+};
 pub use correlation::{depth_correlation, pearson, ranks, spearman};
 pub use deciding::{DecidingRank, DecidingRanks, OwnEntry, deciding_rank};
 pub use dispersion::{Dispersion, vector_norms};
@@ -32,6 +37,7 @@ pub use expansion::{AttentionMap, expansion_rate};
 pub use frequency::FrequencyRanks;
 pub use mixing::{MixingByKind, attention_ratio, attention_residual_ratio, mixing_ratio};
 pub use occurrences::{OccurrenceSelection, TokenMeans, TokenOccurrences};
+pub use region::Region;
 pub use relation::WeightNormRelation;
 pub use special::SpecialTokens;
 pub use summary::Summary;
