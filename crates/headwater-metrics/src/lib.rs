@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod amplification;
 mod attention;
 mod category;
 mod category_means;
@@ -19,7 +20,11 @@ mod relation;
 mod special;
 mod summary;
 mod table;
+mod words;
 
+pub use amplification::{
+    AmplificationOrder, AmplifiedPair, PairSelection, amplification_map, amplified_pairs,
+};
 pub use attention::LayerAttention;
 pub use category::{TokenCategory, TokenKind};
 pub use category_means::{
@@ -42,3 +47,4 @@ pub use relation::WeightNormRelation;
 pub use special::SpecialTokens;
 pub use summary::Summary;
 pub use table::{LayerTable, Notation};
+pub use words::WordMarks;

@@ -52,10 +52,27 @@ impl Region {
         name: &'static str,
         map: &ArrayView2<'_, E>,
     ) -> Result<Vec<f64>, MetricsError> {
-        let position = |(target, source)| target * map.ncols() + source;
-        self.entries(map)
-            .map(|(place, value)| finite(name, position(place), value))
-            .collect()
+        self.each_finite(name, map).collect()
+    }
+
+    /// Refuses a map in which an entry that counts is not finite.
+    pub(crate) fn check_finite<E: Element>(
+        self,
+        name: &'static str,
+        map: &ArrayView2<'_, E>,
+    ) -> Result<(), MetricsError> {
+        self.each_finite(name, map)
+            .try_for_each(|value| value.map(drop))
+    }
+
+    fn each_finite<'a, E: Element>(
+        self,
+        name: &'static str,
+        map: &'a ArrayView2<'_, E>,
+    ) -> impl Iterator<Item = Result<f64, MetricsError>> + 'a {
+        self.entries(map).map(move |((target, source), value)| {
+            finite(name, target * map.ncols() + source, value)
+        })
     }
 }
 

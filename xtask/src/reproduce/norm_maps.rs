@@ -8,7 +8,7 @@ use super::corpus::Text;
 use crate::figures::{CellText, HeatMap, heat_maps};
 
 /// Lengths of text whose map is worth looking at and fits on a page.
-const LENGTHS: std::ops::RangeInclusive<usize> = 8..=24;
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
 
 /// All maps of one text.
 pub(crate) struct NormMaps(Analysis);
