@@ -10,6 +10,7 @@ mod minilm;
 mod reproduce;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -36,8 +37,19 @@ enum Command {
     Memory(memory::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = format!("{error:#}").replace('\n', " ");
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Reproduce(options) => reproduce::run(&options),
         Command::ReproduceDocs => reproduce::write_docs(),
         Command::Accuracy(options) => accuracy::run(&options),

@@ -11,6 +11,7 @@ use crate::lists::{Ids, Layers, Quantities, Scopes};
 /// Trace every token representation inside a Transformer back to the tokens it was made from.
 #[derive(Debug, Parser)]
 #[command(name = "headwater", version, color = clap::ColorChoice::Never)]
+#[command(subcommand_required = true, arg_required_else_help = false)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

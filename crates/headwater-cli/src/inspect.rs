@@ -52,7 +52,6 @@ struct Memory {
     dtype: String,
     #[serde(flatten)]
     bytes: MemoryEstimate,
-    total: usize,
 }
 
 #[derive(Serialize)]
@@ -90,7 +89,7 @@ impl Description {
         }
         let parameters = checkpoint.parameter_count();
         let precision = args.model.dtype;
-        let bytes = MemoryEstimate::new(architecture, parameters, tokens, precision);
+        let bytes = MemoryEstimate::new(checkpoint, tokens, precision);
 
         let used = checkpoint.parameters().iter();
         let used: Vec<Tensor> = used
@@ -113,7 +112,6 @@ impl Description {
             memory: Memory {
                 tokens,
                 dtype: precision.to_string(),
-                total: bytes.total(),
                 bytes,
             },
             used_tensors: used,
@@ -196,7 +194,6 @@ impl fmt::Display for Description {
             tokens,
             dtype,
             bytes,
-            total,
         } = &self.memory;
         writeln!(
             f,
@@ -206,7 +203,8 @@ impl fmt::Display for Description {
             ("weights", bytes.weights),
             ("activations", bytes.activations),
             ("maps", bytes.maps),
-            ("total", *total),
+            ("loading", bytes.loading),
+            ("total", bytes.total),
         ] {
             writeln!(f, "  {part:<12} {:>9}", readable(bytes))?;
         }

@@ -1,8 +1,12 @@
 //! How much memory an analysis needs, before it is run.
 
 use headwater::Precision;
-use headwater::checkpoint::Architecture;
+use headwater::checkpoint::{Architecture, Checkpoint};
 use serde::Serialize;
+
+/// What the program takes before it has loaded anything: its code, and the
+/// stacks and buffers of its threads.
+const PROGRAM: usize = 16 << 20;
 
 /// An estimate of the memory, in bytes, of analyzing one text of T tokens in
 /// every quantity and scope, each array written out as soon as it is computed.
@@ -14,11 +18,13 @@ use serde::Serialize;
 /// weights      e P
 /// activations  e T (14 D + 3 F) + 2 e H² T + min(32 MiB, e T H D)
 /// maps         4 e H T²
+/// loading      the largest of: e × the parameters up to one + the size of that one in the file
+/// total        16 MiB + max(loading, weights + activations + maps)
 /// ```
 ///
 /// A batch needs the activations and maps of each of its members at the
-/// length of the longest. It leaves out what does not grow with the model or
-/// the text: the program itself, the tokenizer, buffers of the threads.
+/// length of the longest. On a device with its own memory the estimate is
+/// for that memory. `--json` also holds all arrays until they are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct MemoryEstimate {
     /// All parameters, one copy.
@@ -29,36 +35,43 @@ pub(crate) struct MemoryEstimate {
     /// Matrices of one layer, from targets to sources by head: the attention
     /// weights and the largest step of the work on them.
     pub(crate) maps: usize,
+    /// The peak while the parameters are read one by one: a large vocabulary
+    /// makes it the largest of all.
+    pub(crate) loading: usize,
+    /// All in all.
+    pub(crate) total: usize,
 }
 
 impl MemoryEstimate {
     /// The estimate for a text of `tokens` tokens.
-    pub(crate) fn new(
-        architecture: &Architecture,
-        parameters: usize,
-        tokens: usize,
-        precision: Precision,
-    ) -> Self {
+    pub(crate) fn new(checkpoint: &Checkpoint, tokens: usize, precision: Precision) -> Self {
         let element = precision.bytes();
         let Architecture {
             d_model,
             d_ff,
             n_heads,
             ..
-        } = *architecture;
+        } = *checkpoint.architecture();
         let transformed = (element * tokens * n_heads * d_model).min(32 << 20);
-        Self {
-            weights: element * parameters,
-            activations: element * tokens * (14 * d_model + 3 * d_ff)
-                + 2 * element * n_heads * n_heads * tokens
-                + transformed,
-            maps: 4 * element * n_heads * tokens * tokens,
-        }
-    }
+        let activations = element * tokens * (14 * d_model + 3 * d_ff)
+            + 2 * element * n_heads * n_heads * tokens
+            + transformed;
+        let maps = 4 * element * n_heads * tokens * tokens;
 
-    /// The sum.
-    pub(crate) fn total(&self) -> usize {
-        self.weights + self.activations + self.maps
+        let (mut weights, mut loading) = (0, 0);
+        for parameter in checkpoint.parameters() {
+            let elements: usize = parameter.shape.iter().product();
+            weights += element * elements;
+            loading = loading.max(weights + elements * parameter.dtype.bitsize() / 8);
+        }
+        let total = PROGRAM + loading.max(weights + activations + maps);
+        Self {
+            weights,
+            activations,
+            maps,
+            loading,
+            total,
+        }
     }
 }
 

@@ -158,9 +158,7 @@ impl Summary {
             table.write(out)?;
         }
         if let Some(sources) = &self.strongest_sources {
-            if tokens.len() <= MAX_TOKENS_LISTED {
-                sources.write(tokens, out)?;
-            }
+            sources.write(tokens, out)?;
         }
         if tokens.len() > MAX_TOKENS_LISTED {
             writeln!(

@@ -4,7 +4,7 @@ use crate::attention::check_index;
 use crate::element::{Element, all_finite};
 use crate::{MetricsError, Summary};
 
-/// Whether a masked token competes with its own sources.
+/// Whether a token competes with the other sources of its own representation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnEntry {
     /// The diagonal entry is left out: the question is which *other* token

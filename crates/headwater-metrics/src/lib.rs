@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod amplification;
 mod attention;
 mod category;
 mod category_means;
+mod contextualization;
 mod correlation;
 mod deciding;
 mod dispersion;
@@ -13,15 +15,23 @@ mod expansion;
 mod frequency;
 mod mixing;
 mod occurrences;
+mod region;
 mod relation;
 mod special;
 mod summary;
 mod table;
+mod words;
 
+pub use amplification::{
+    AmplificationOrder, AmplifiedPair, PairSelection, amplification_map, amplified_pairs,
+};
 pub use attention::LayerAttention;
 pub use category::{TokenCategory, TokenKind};
 pub use category_means::{
     CategoryMeans, CategoryQuantity, CategoryStatistics, category_statistics,
+};
+pub use contextualization::{
+    BlockChange, ContextualizationChanges, block_change, contextualization_change,
 };
 pub use correlation::{depth_correlation, pearson, ranks, spearman};
 pub use deciding::{DecidingRank, DecidingRanks, OwnEntry, deciding_rank};
@@ -32,7 +42,9 @@ pub use expansion::{AttentionMap, expansion_rate};
 pub use frequency::FrequencyRanks;
 pub use mixing::{MixingByKind, attention_ratio, attention_residual_ratio, mixing_ratio};
 pub use occurrences::{OccurrenceSelection, TokenMeans, TokenOccurrences};
+pub use region::Region;
 pub use relation::WeightNormRelation;
 pub use special::SpecialTokens;
 pub use summary::Summary;
 pub use table::{LayerTable, Notation};
+pub use words::WordMarks;

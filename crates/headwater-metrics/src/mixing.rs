@@ -4,6 +4,7 @@ use ndarray::{Array1, ArrayView3};
 
 use crate::attention::{check_axes, check_index, check_length, check_shape};
 use crate::element::{Element, all_finite};
+use crate::summary::merged;
 use crate::{LayerTable, MetricsError, Summary, TokenKind, depth_correlation};
 
 /// The mixing ratio of a preserving and a mixing norm.
@@ -188,14 +189,6 @@ impl MixingByKind {
             overall.into_iter().chain([self.overall().mean()]),
         )
     }
-}
-
-fn merged<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Summary {
-    let mut all = Summary::new();
-    for summary in summaries {
-        all.merge(summary);
-    }
-    all
 }
 
 #[cfg(test)]

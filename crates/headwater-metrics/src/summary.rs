@@ -149,6 +149,15 @@ impl Summary {
     }
 }
 
+/// The summary of everything that any of the summaries has seen.
+pub(crate) fn merged<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Summary {
+    let mut all = Summary::new();
+    for summary in summaries {
+        all.merge(summary);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,6 +100,17 @@ impl Error {
     /// Whether the arguments or the input are to blame, rather than the
     /// machine: what a program reports with exit status 2.
     pub fn is_bad_input(&self) -> bool {
-        !matches!(self, Error::Io { .. })
+        use crate::checkpoint::Error as Checkpoint;
+        !matches!(
+            self,
+            Error::Io { .. }
+                | Error::Checkpoint(
+                    Checkpoint::Io { .. }
+                        | Checkpoint::NoCacheDirectory
+                        | Checkpoint::HubUnreachable { .. }
+                        | Checkpoint::Download { .. }
+                        | Checkpoint::IncompleteDownload { .. }
+                )
+        )
     }
 }

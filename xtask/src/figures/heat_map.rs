@@ -28,8 +28,10 @@ pub(crate) struct HeatMap {
 const LABEL: f64 = 11.0;
 const MARGIN: i32 = 14;
 const TITLE: i32 = 24;
+const LEVEL_LABELS: i32 = 22;
 const AXIS: i32 = 18;
 const BAR: i32 = 12;
+const BAR_STEP: i32 = 4;
 const BAR_SPACE: i32 = 64;
 
 struct Layout {
@@ -78,7 +80,7 @@ impl HeatMap {
         let row_labels = widest(&self.rows) + 6;
         // Labels that fit stand level, the others are turned.
         let column_labels = match widest(&self.columns) {
-            width if width + 4 <= cell.0 => 18,
+            width if width + 4 <= cell.0 => LEVEL_LABELS,
             width => width + 8,
         };
         let size = (
@@ -126,7 +128,7 @@ impl HeatMap {
             let style = text(LABEL, INK, HPos::Right, VPos::Center);
             area.draw_text(label, &style, (left - 5, y))?;
         }
-        let level = layout.column_labels == 18;
+        let level = layout.column_labels == LEVEL_LABELS;
         for (column, label) in self.columns.iter().enumerate() {
             let x = left + cell_width * column as i32 + cell_width / 2;
             let y = top + height + 5;
@@ -166,9 +168,16 @@ fn draw_bar(
     low: f64,
     high: f64,
 ) -> anyhow::Result<()> {
-    for step in 0..height {
-        let value = high - (high - low) * f64::from(step) / f64::from((height - 1).max(1));
-        let corners = [(x, y + step), (x + BAR, y + step + 1)];
+    // Steps finer than the eye tells apart would only make the file longer.
+    let steps = height / BAR_STEP;
+    for step in 0..steps {
+        let value = high - (high - low) * f64::from(step) / f64::from((steps - 1).max(1));
+        let bottom = if step + 1 == steps {
+            height
+        } else {
+            (step + 1) * BAR_STEP
+        };
+        let corners = [(x, y + step * BAR_STEP), (x + BAR, y + bottom)];
         area.draw(&Rectangle::new(corners, shade(value, low, high).filled()))?;
     }
     let ticks = if height < 60 { 1 } else { 4 };

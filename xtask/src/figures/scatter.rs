@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::combinators::LogCoord;
 use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -76,14 +77,14 @@ impl Scatter {
         match (self.x.1, self.y.1) {
             (Axis::Linear, Axis::Linear) => self.fill(color, builder.build_cartesian_2d(x, y)?),
             (Axis::Logarithmic, Axis::Linear) => {
-                self.fill(color, builder.build_cartesian_2d(x.log_scale(), y)?)
+                self.fill(color, builder.build_cartesian_2d(logarithmic(x), y)?)
             }
             (Axis::Linear, Axis::Logarithmic) => {
-                self.fill(color, builder.build_cartesian_2d(x, y.log_scale())?)
+                self.fill(color, builder.build_cartesian_2d(x, logarithmic(y))?)
             }
             (Axis::Logarithmic, Axis::Logarithmic) => self.fill(
                 color,
-                builder.build_cartesian_2d(x.log_scale(), y.log_scale())?,
+                builder.build_cartesian_2d(logarithmic(x), logarithmic(y))?,
             ),
         }
     }
@@ -143,6 +144,16 @@ fn range(panels: &[Scatter], pick: impl Fn((f64, f64)) -> f64, axis: Axis) -> Ra
             low / factor..high * factor
         }
     }
+}
+
+/// Ticks at the powers of 10, or of 2 where those of 10 would be too few.
+fn logarithmic(range: Range<f64>) -> LogCoord<f64> {
+    let base = if range.end < 100.0 * range.start {
+        2.0
+    } else {
+        10.0
+    };
+    range.log_scale().base(base).into()
 }
 
 fn fits(value: f64, axis: Axis) -> bool {

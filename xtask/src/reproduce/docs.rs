@@ -11,7 +11,7 @@ use super::{Options, run};
 /// The runs that docs/REPRODUCTION.md shows: the words after `reproduce`, and
 /// the layer whose norm maps are shown.
 const RUNS: [(&[&str], &str, usize); 2] = [
-    (&[], "bundled-bert", 2),
+    (&[], "bundled-bert", 4),
     (&["--model", "minilm"], "minilm", 4),
 ];
 

@@ -16,6 +16,10 @@ use crate::figures::{Axis, Ranges, Scatter, scatters};
 /// bytes each.
 const MOST_PAIRS: usize = 30_000_000;
 
+/// The smallest α in the picture: a few are smaller by ten orders of magnitude,
+/// and would leave the others no room.
+const LEAST_SHOWN: f64 = 1e-5;
+
 /// What 2020 measures, over the texts so far.
 pub(crate) struct Measure2020 {
     dispersion: Dispersion,
@@ -193,7 +197,7 @@ impl Measure2020 {
             id: "frequency_2020".into(),
             title: "Spearman correlation with the frequency rank".into(),
             note: "Rank 1 is the most frequent token, so that a positive correlation means that \
-                   rare tokens have high values."
+                   rare tokens have high values. Special: [CLS], [SEP] and [MASK]."
                 .into(),
             rows_are: "value of a token, mean over layers and heads",
             columns: vec!["all tokens".into(), "without special tokens".into()],
@@ -212,9 +216,13 @@ impl Measure2020 {
             title: category.to_string(),
             x: ("‖f(x)‖", Axis::Logarithmic),
             y: ("α", Axis::Logarithmic),
-            points: self.samples[category as usize].points(),
+            points: {
+                let mut points = self.samples[category as usize].points();
+                points.retain(|&(_, weight)| weight >= LEAST_SHOWN);
+                points
+            },
         });
-        let caption = format!("{model}: attention weight against the norm that it multiplies");
+        let caption = format!("{model}: α ≥ {LEAST_SHOWN:e} against the norm that it multiplies");
         scatters(&caption, 2, Ranges::Shared, &panels)
     }
 }

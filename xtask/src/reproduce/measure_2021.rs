@@ -180,7 +180,7 @@ impl Measure2021 {
             id: "frequency_2021".into(),
             title: "Spearman correlation of frequency rank and layer-mean mixing ratio".into(),
             note: "Rank 1 is the most frequent token, so that a negative correlation means that \
-                   frequent tokens mix more."
+                   frequent tokens mix more. Special: [CLS], [SEP] and [MASK]."
                 .into(),
             rows_are: "measure",
             columns: vec!["all tokens".into(), "without special tokens".into()],

@@ -91,12 +91,13 @@ pub(crate) use report::write as write_file;
 
 /// Runs the experiments and writes the report.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let report = run::reproduce(options)?;
     let output = match &options.output {
         Some(output) => output.clone(),
         None => crate::target().join("reproduce"),
     };
-    report.write(&output)?;
+    // Before hours of work, not after.
+    report::prepare(&output)?;
+    run::reproduce(options)?.write(&output)?;
     println!("{}", output.join("report.md").display());
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::corpus::Text;
 use crate::figures::{CellText, HeatMap, heat_maps};
 
 /// Lengths of text whose map is worth looking at and fits on a page.
-const LENGTHS: std::ops::RangeInclusive<usize> = 8..=24;
+const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
 
 /// The scopes of the paper.
 const ATTENTION_BLOCK: [Scope; 3] = [Scope::Attn, Scope::AttnRes, Scope::Atb];

@@ -1,6 +1,6 @@
 //! What the papers print, and whether it is about the model at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
@@ -49,11 +49,6 @@ impl Published {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))
-    }
-
-    /// The names of the models, for a message.
-    fn names(&self) -> String {
-        self.models.keys().cloned().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -145,16 +140,14 @@ impl Published {
 
 /// Refuses a claim about the model that none of the papers knows.
 pub(crate) fn check_claim(papers: &[Published], claimed: &str) -> anyhow::Result<()> {
+    let names: BTreeSet<&str> = papers
+        .iter()
+        .flat_map(|paper| paper.models.keys().map(String::as_str))
+        .collect();
     ensure!(
-        papers
-            .iter()
-            .any(|paper| paper.models.contains_key(claimed)),
+        names.contains(claimed),
         "--published-as {claimed}: the papers have figures for {}",
-        papers
-            .iter()
-            .map(Published::names)
-            .collect::<Vec<_>>()
-            .join(", "),
+        Vec::from_iter(names).join(", "),
     );
     Ok(())
 }
@@ -198,19 +191,19 @@ impl Model {
     fn difference(&self, other: &Architecture) -> Option<String> {
         if self.model_type != other.model_type {
             return Some(format!(
-                "it is of type {}, this model {}",
+                "its type is {}, this model's {}",
                 self.model_type, other.model_type
             ));
         }
         [
-            ("layers", self.layers, other.n_layers),
+            ("n_layers", self.layers, other.n_layers),
             ("d_model", self.d_model, other.d_model),
-            ("heads", self.heads, other.n_heads),
-            ("vocabulary", self.vocab_size, other.vocab_size),
+            ("n_heads", self.heads, other.n_heads),
+            ("vocab_size", self.vocab_size, other.vocab_size),
         ]
         .into_iter()
         .find(|(_, its, ours)| its != ours)
-        .map(|(what, its, ours)| format!("its {what} is {its}, this model's {ours}"))
+        .map(|(what, its, ours)| format!("{what} is {its} there and {ours} here"))
     }
 }
 
@@ -367,7 +360,7 @@ mod tests {
             .err()
             .unwrap()
             .to_string();
-        assert!(error.contains("layers is 2, this model's 12"), "{error}");
+        assert!(error.contains("n_layers is 2 there and 12 here"), "{error}");
         assert!(check_claim(&[paper], "bert-huge").is_err());
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -76,9 +76,7 @@ impl Section {
 impl Report {
     /// Writes report.md, report.json and figures/ into a directory.
     pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
-        let figures = directory.join("figures");
-        fs::create_dir_all(&figures)
-            .with_context(|| format!("cannot create {}", figures.display()))?;
+        let figures = prepare(directory)?;
         for picture in self.pictures() {
             write(&figures.join(format!("{}.svg", picture.name)), &picture.svg)?;
         }
@@ -108,12 +106,14 @@ impl Report {
         }
         text += "\nLayers and heads are counted from 1, as in the papers. – : there is no such \
                  number, for example because no text has a token of that kind.\n";
-        text += match self.same_corpus {
-            true => {
+        let mut tables = self.sections.iter().flat_map(|section| &section.tables);
+        text += match (tables.any(Table::has_published), self.same_corpus) {
+            (false, _) => "",
+            (true, true) => {
                 "\nThe texts are given as the papers' corpus by `--corpus-is`, which nothing here \
                  can check.\n"
             }
-            false => {
+            (true, false) => {
                 "\nThe published figures are about the papers' texts, and the figures here about \
                  those named above: expect the same picture, not the same digits.\n"
             }
@@ -161,6 +161,13 @@ impl Report {
     }
 }
 
+/// Makes the directory of a report, and returns that of its figures.
+pub(crate) fn prepare(directory: &Path) -> anyhow::Result<PathBuf> {
+    let figures = directory.join("figures");
+    fs::create_dir_all(&figures).with_context(|| format!("cannot create {}", figures.display()))?;
+    Ok(figures)
+}
+
 /// Writes a file in one step, so that a full disk leaves no half of it.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -182,6 +189,7 @@ pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::published::Reference;
     use super::super::table::Row;
     use super::*;
 

@@ -165,7 +165,7 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
             (
                 "frequency ranks",
                 ranks_from.map_or_else(
-                    || "counted in these very texts, which are few".to_owned(),
+                    || "counted in these very texts".to_owned(),
                     |path| shown_path(&path),
                 ),
             ),
@@ -275,7 +275,7 @@ impl Experiments<'_> {
             section.tables = measure.tables(self.ranks, &figures[0]);
             section.figure(
                 "alpha_and_norm",
-                "α against ‖f(x)‖, by category of the source; up to 500 pairs of each",
+                "α of at least 1e-5 against ‖f(x)‖, by category of the source; up to 300 pairs of each",
                 measure.figure(title)?,
             );
             sections.push(section);
@@ -299,7 +299,7 @@ impl Experiments<'_> {
             );
             section.figure(
                 "mixing_ratio_and_frequency",
-                "Figure 4: frequency rank against mixing ratio; up to 500 tokens",
+                "Figure 4: frequency rank against mixing ratio; up to 300 tokens",
                 measure.frequency_figure(title)?,
             );
             sections.push(section);

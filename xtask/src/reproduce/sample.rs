@@ -1,9 +1,9 @@
 //! A fair sample of a stream of points, for pictures.
 
 /// How many points a panel shows: enough for its shape, few enough for a file.
-const POINTS: usize = 500;
+const POINTS: usize = 300;
 
-/// Up to 500 points, each of those seen as likely as any other; the same
+/// Up to 300 points, each of those seen as likely as any other; the same
 /// stream gives the same sample.
 pub(crate) struct Sample {
     seen: usize,
@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(long, sample(100_000));
         assert_eq!(long.len(), POINTS);
         let mean = long.iter().map(|point| point.0).sum::<f64>() / POINTS as f64;
-        // The mean of 500 uniform draws lies within 5 standard errors of the middle.
+        // The mean of 300 uniform draws lies within 5 standard errors of the middle.
         assert!((mean - 50_000.0).abs() < 5.0 * 100_000.0 / (12.0 * POINTS as f64).sqrt());
     }
 }

@@ -58,21 +58,25 @@ impl Row {
         if self.published.iter().all(Option::is_none) {
             return absent.to_owned();
         }
+        // Files of numbers drop final zeros; a row was printed with one number
+        // of decimals.
+        let printed = self
+            .published
+            .iter()
+            .flatten()
+            .map(|p| decimals_of(p.value));
+        let decimals = printed.max().unwrap_or(0).min(decimals);
         let cell = |reference: &Option<Reference>| match reference {
             None => "–".to_owned(),
             Some(Reference {
                 value,
                 notebook: None,
-            }) => plain(*value, decimals),
+            }) => format!("{value:.decimals$}"),
             Some(Reference {
                 value,
                 notebook: Some(other),
             }) => {
-                format!(
-                    "{} (notebook {})",
-                    plain(*value, decimals),
-                    plain(*other, decimals)
-                )
+                format!("{value:.decimals$} (notebook {other:.decimals$})")
             }
         };
         self.published
@@ -83,12 +87,9 @@ impl Row {
     }
 }
 
-/// A published number with the digits that it was printed with: no more than
-/// `decimals`, and none that would be a zero of ours.
-fn plain(value: f64, decimals: usize) -> String {
+fn decimals_of(value: f64) -> usize {
     let text = value.to_string();
-    let printed = text.split_once('.').map_or(0, |(_, digits)| digits.len());
-    format!("{value:.*}", printed.min(decimals))
+    text.split_once('.').map_or(0, |(_, digits)| digits.len())
 }
 
 impl Table {
@@ -112,6 +113,13 @@ impl Table {
         rows
     }
 
+    /// Whether a published figure stands anywhere in it.
+    pub(crate) fn has_published(&self) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.published.iter().any(Option::is_some))
+    }
+
     /// The table in Markdown, without its title.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("| {} |", self.rows_are);
@@ -121,6 +129,7 @@ impl Table {
         if self.absent.is_some() {
             let _ = match &self.columns[..] {
                 [_] => write!(text, " published |"),
+                [_, _, _, _, _, _, ..] => write!(text, " published, in this order |"),
                 columns => write!(text, " published: {} |", cell_text(&columns.join(" / "))),
             };
         }
@@ -223,8 +232,21 @@ mod tests {
                 .ends_with("| 18.0 | – | 97.1 (notebook 96.4) / – |\n")
         );
         assert_eq!(table.json()["rows"][0]["published"], json!([97.1, null]));
-        assert_eq!(plain(25.0, 1), "25");
-        assert_eq!(plain(-0.67, 2), "-0.67");
+        let row = |values: &[f64]| Row {
+            label: String::new(),
+            values: Vec::new(),
+            published: values
+                .iter()
+                .map(|&value| {
+                    Some(Reference {
+                        value,
+                        notebook: None,
+                    })
+                })
+                .collect(),
+        };
+        assert_eq!(row(&[97.1, 100.0]).published_text("", 1), "97.1 / 100.0");
+        assert_eq!(row(&[25.0, 15.0]).published_text("", 1), "25 / 15");
     }
 
     #[test]

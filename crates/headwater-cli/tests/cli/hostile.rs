@@ -124,6 +124,21 @@ fn models_are_checked() {
 }
 
 #[test]
+fn a_hub_out_of_reach_is_not_the_users_fault() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = headwater();
+    command.args(["analyze", "--model", "someone/something", "--text", "the"]);
+    // Nothing listens on port 9 of this machine.
+    command
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .env("HF_HOME", cache.path());
+    command
+        .env_remove("HF_HUB_OFFLINE")
+        .env_remove("HF_HUB_CACHE");
+    assert_fails(&mut command, 1, &["127.0.0.1:9", "HF_HUB_OFFLINE"]);
+}
+
+#[test]
 fn outputs_that_cannot_be_written_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
@@ -201,9 +216,9 @@ fn a_device_is_not_replaced_by_a_file() {
 #[test]
 fn a_full_disk_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let limited = |arguments: &str| {
+    let limited = |arguments: &str, blocks: u32| {
         // Ignored, so that the limit is an error of the write and not a signal.
-        let script = format!("trap '' XFSZ; ulimit -f 8; exec \"$0\" {arguments}");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" {arguments}");
         let mut command = assert_cmd::Command::new("sh");
         command
             .arg("-c")
@@ -215,15 +230,19 @@ fn a_full_disk_leaves_nothing() {
         command
     };
     let one = "analyze --model \"$MODEL\" --input-ids 101,7,8,9,102 --output a.safetensors";
-    assert_fails(&mut limited(one), 1, &["a.safetensors"]);
+    assert_fails(&mut limited(one, 8), 1, &["a.safetensors"]);
     assert!(names(directory.path()).is_empty());
 
-    // The first line fails and the second would: the run stops.
-    let lines = "{\"input_ids\": [7, 8, 9]}\n{\"input_ids\": [9, 8, 7]}\n";
+    // The batch fails as a whole. One by one the first line still fits, and the
+    // second stops the run: on a full disk no other line would fare better.
+    let long = format!("{{\"input_ids\": {:?}}}", [7; 40]);
+    let lines = format!("{{\"input_ids\": [7]}}\n{long}\n{{\"input_ids\": [8]}}\n");
     fs::write(directory.path().join("in.jsonl"), lines).unwrap();
     let many = "analyze --model \"$MODEL\" --input in.jsonl --output out";
-    assert_fails(&mut limited(many), 1, &["line 1: ", "1.safetensors"]);
-    assert!(names(&directory.path().join("out")).is_empty());
+    let mut command = limited(many, 40);
+    assert_fails(&mut command, 1, &["line 2: ", "2.safetensors"]);
+    assert_eq!(names(&directory.path().join("out")), ["1.safetensors"]);
+    command.assert().stdout("0 analyzed, 1 skipped, 1 failed\n");
 }
 
 #[cfg(unix)]

@@ -73,10 +73,20 @@ fn every_tensor_is_either_used_or_not() {
 
 #[test]
 fn the_memory_grows_with_text_and_precision() {
-    let total = |arguments: &[&str]| inspect_json(arguments)["memory"]["total"].as_u64().unwrap();
-    let short = total(&["--tokens", "10"]);
-    assert!(short < total(&["--tokens", "20"]));
-    assert_eq!(total(&["--tokens", "10", "--dtype", "f64"]), 2 * short);
+    let memory = |arguments: &[&str]| inspect_json(arguments)["memory"].clone();
+    let (short, long) = (memory(&["--tokens", "10"]), memory(&["--tokens", "20"]));
+    assert_eq!(short["weights"], 4 * 30880);
+    assert_eq!(short["weights"], long["weights"]);
+    assert_eq!(
+        2 * short["activations"].as_u64().unwrap(),
+        long["activations"]
+    );
+    assert_eq!(4 * short["maps"].as_u64().unwrap(), long["maps"]);
+    assert!(short["total"].as_u64() < long["total"].as_u64());
+    let double = memory(&["--tokens", "10", "--dtype", "f64"]);
+    for part in ["weights", "activations", "maps"] {
+        assert_eq!(double[part], 2 * short[part].as_u64().unwrap(), "{part}");
+    }
     assert_fails(&mut inspect(&["--tokens", "41"]), 2, &["40"]);
     assert_fails(&mut inspect(&["--tokens", "0"]), 2, &["--tokens"]);
     assert_fails(
