@@ -9,6 +9,8 @@ use crate::failure::printable;
 
 /// With more tokens than these the sources of each fill more than a screen.
 const MAX_TOKENS_LISTED: usize = 40;
+/// Numbers of four decimals below 1000, and most headings.
+const COLUMN_WIDTH: usize = 8;
 /// Sources listed for a token.
 const SOURCES: usize = 4;
 /// Characters of a token that are shown.
@@ -175,16 +177,17 @@ impl LayerTable {
         writeln!(out, "\n{} ({})", self.quantity, self.statistic)?;
         write!(out, "  layer")?;
         for column in &self.columns {
-            write!(out, "  {column:>10}")?;
+            write!(out, "  {column:>COLUMN_WIDTH$}")?;
         }
         writeln!(out)?;
         for (layer, row) in self.layers.iter().zip(&self.values) {
             write!(out, "  {layer:>5}")?;
-            for value in row {
+            for (column, value) in self.columns.iter().zip(row) {
+                let width = column.len().max(COLUMN_WIDTH);
                 if self.quantity == "reconstruction_error" {
-                    write!(out, "  {value:>10.1e}")?;
+                    write!(out, "  {value:>width$.1e}")?;
                 } else {
-                    write!(out, "  {value:>10.4}")?;
+                    write!(out, "  {value:>width$.4}")?;
                 }
             }
             writeln!(out)?;

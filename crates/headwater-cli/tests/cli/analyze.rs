@@ -25,6 +25,16 @@ fn cases() -> Vec<(String, String, String)> {
         .collect()
 }
 
+/// The scopes of a post-LN model.
+const SCOPES: [&str; 6] = [
+    "attn",
+    "attn_res",
+    "atb",
+    "atb_ff",
+    "atb_ff_res",
+    "atb_ff_res_ln",
+];
+
 /// The format's table: key and shape of every array of the small BERT.
 fn expected_shapes(tokens: usize, d_model: usize) -> Vec<(String, Vec<usize>)> {
     let (layers, heads) = (3, 4);
@@ -42,7 +52,7 @@ fn expected_shapes(tokens: usize, d_model: usize) -> Vec<(String, Vec<usize>)> {
         add("attention_weights", &[heads, tokens, tokens]);
         add("transformed_norms", &[heads, tokens]);
         add("weighted_norms", &[heads, tokens, tokens]);
-        for scope in ["attn", "attn_res", "atb"] {
+        for scope in SCOPES {
             add(&format!("norms.{scope}"), &[tokens, tokens]);
             for name in [
                 "preserving_norms",
@@ -219,10 +229,12 @@ fn selections_keep_exactly_what_they_name() {
             "--layers",
             "0",
             "--quantities",
-            "transformed_norms,reconstruction_error"
+            "transformed_norms,reconstruction_error",
+            "--scopes",
+            "attn,atb_ff"
         ]),
-        "input_ids layers.0.reconstruction_error.atb layers.0.reconstruction_error.attn \
-         layers.0.reconstruction_error.attn_res layers.0.transformed_norms token_type_ids"
+        "input_ids layers.0.reconstruction_error.atb_ff layers.0.reconstruction_error.attn \
+         layers.0.transformed_norms token_type_ids"
     );
     assert_eq!(
         keys(&[
@@ -288,7 +300,7 @@ fn the_table_fits_100_columns() {
         "mixing_ratio",
         "attn_res_w",
         "reconstruction_error",
-        "norms.atb",
+        "norms.atb_ff_res_ln",
         "layer 2",
     ] {
         assert!(text.contains(heading), "{heading} is not in\n{text}");
@@ -339,7 +351,7 @@ fn json_prints_the_numbers_of_the_file() {
             .collect();
         assert_eq!(numbers, wanted, "{key}");
     }
-    let norms = file.arrays["layers.2.norms.atb"].floats();
+    let norms = file.arrays["layers.2.norms.atb_ff_res_ln"].floats();
     let strongest = &json["summary"]["strongest_sources"]["targets"][0][0];
     let row = &norms[..4];
     let share = row[strongest["source"].as_u64().unwrap() as usize] / row.iter().sum::<f64>();

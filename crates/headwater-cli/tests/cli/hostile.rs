@@ -18,7 +18,7 @@ fn arguments_are_checked() {
         (&["--input-ids", "1,2,"], "not a token id"),
         (
             &["--input-ids", "1", "--scopes", "attention"],
-            "attn, attn_res, atb, all",
+            "atb_ff_res_ln",
         ),
         (
             &["--input-ids", "1", "--quantities", "norm"],
