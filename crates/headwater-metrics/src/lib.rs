@@ -15,6 +15,8 @@ mod expansion;
 mod frequency;
 mod mixing;
 mod occurrences;
+mod outlier;
+mod pair_kind;
 mod region;
 mod relation;
 mod special;
@@ -42,6 +44,10 @@ pub use expansion::{AttentionMap, expansion_rate};
 pub use frequency::FrequencyRanks;
 pub use mixing::{MixingByKind, attention_ratio, attention_residual_ratio, mixing_ratio};
 pub use occurrences::{OccurrenceSelection, TokenMeans, TokenOccurrences};
+pub use outlier::{
+    DimensionMagnitudes, DimensionWeight, OutlierDimension, dimension_weights, vector_norms_without,
+};
+pub use pair_kind::{PairKind, PairKindShares, pair_kind_shares};
 pub use region::Region;
 pub use relation::WeightNormRelation;
 pub use special::SpecialTokens;
