@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Lines};
+use crate::leftovers;
 use crate::output;
 
 /// A line whose file is still to be made.
@@ -54,6 +55,7 @@ impl Run<'_> {
     /// cannot be analyzed is reported and counted instead.
     pub(crate) fn run(&self, mut lines: Lines) -> anyhow::Result<ExitCode> {
         self.make_directory()?;
+        let _lock = leftovers::clear(self.directory);
         let mut progress = Progress::new(&lines);
         let outcome = self.lines(&mut lines, &mut progress);
         progress.bar.finish_and_clear();

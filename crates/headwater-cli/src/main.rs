@@ -6,6 +6,7 @@ mod corpus;
 mod failure;
 mod inspect;
 mod jsonl;
+mod leftovers;
 mod lists;
 mod memory;
 mod output;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-use crate::support::{Arrays, analyze, names, stdout};
+use crate::support::{Arrays, analyze, fixture, headwater, names, stdout};
 
 /// A directory with an input file, and `out` for the output.
 struct Corpus {
@@ -213,6 +213,45 @@ fn a_stopped_run_goes_on_where_it_was() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_killed_run_leaves_nothing_for_good() {
+    let line = |id: usize| format!(r#"{{"id": "{id}", "input_ids": {:?}}}"#, [id % 100; 40]);
+    let lines: Vec<String> = (0..400).map(line).collect();
+    let corpus = Corpus::new(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut run = std::process::Command::new(assert_cmd::cargo::cargo_bin!("headwater"))
+        .args(["analyze", "--model"])
+        .arg(fixture("golden/bert"))
+        .arg("--input")
+        .arg(corpus.input())
+        .arg("--output")
+        .arg(corpus.output())
+        .spawn()
+        .unwrap();
+    let unfinished = |name: &String| name.ends_with(".partial");
+    while !(corpus.output().exists() && corpus.names().iter().any(unfinished)) {
+        assert!(
+            run.try_wait().unwrap().is_none(),
+            "no unfinished file was ever seen"
+        );
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+
+    let finished = corpus
+        .names()
+        .into_iter()
+        .filter(|name| !unfinished(name))
+        .count();
+    let summary = stdout(&mut corpus.command(&[]));
+    let rest = 400 - finished;
+    assert_eq!(
+        summary,
+        format!("{rest} analyzed, {finished} skipped, 0 failed\n")
+    );
+    assert_eq!(corpus.names().len(), 400);
+}
+
 #[test]
 fn what_was_made_otherwise_is_made_again() {
     let corpus = Corpus::new(&LINES);
@@ -289,7 +328,7 @@ fn other_weights_make_other_files() {
     let last = bytes.len() - 4;
     bytes[last] ^= 1;
     fs::write(&weights, bytes).unwrap();
-    let mut command = crate::support::headwater();
+    let mut command = headwater();
     command
         .args(["analyze", "--model"])
         .arg(&model)
@@ -302,10 +341,6 @@ fn other_weights_make_other_files() {
 fn copy_model(to: &Path) {
     fs::create_dir(to).unwrap();
     for name in ["config.json", "model.safetensors"] {
-        fs::copy(
-            crate::support::fixture("golden/bert").join(name),
-            to.join(name),
-        )
-        .unwrap();
+        fs::copy(fixture("golden/bert").join(name), to.join(name)).unwrap();
     }
 }
