@@ -53,7 +53,8 @@ impl DimensionMagnitudes {
     pub fn push<E: Element>(&mut self, vectors: ArrayView2<'_, E>) -> Result<(), MetricsError> {
         check_length("vectors", self.dimensions.len(), vectors.ncols())?;
         let magnitudes = all_finite("vectors", &vectors)?;
-        // Every row has at least one entry where there is any row to add.
+        // Vectors of no dimensions leave nothing to cut into rows, and a chunk
+        // of length 0 would panic.
         for row in magnitudes.chunks_exact(self.dimensions.len().max(1)) {
             for (dimension, value) in zip(&mut self.dimensions, row) {
                 dimension.add(value.abs());
