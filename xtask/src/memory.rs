@@ -18,6 +18,15 @@ pub(crate) struct Options {
     /// Sizes of the model
     #[arg(long, value_enum, default_value_t = Shape::Base)]
     shape: Shape,
+    /// Scopes, with commas between them, as `headwater analyze` takes them
+    #[arg(long, default_value = "all")]
+    scopes: String,
+    /// Quantities, likewise
+    #[arg(long, default_value = "all")]
+    quantities: String,
+    /// Layers, likewise [default: every layer]
+    #[arg(long)]
+    layers: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,10 +66,17 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let output = work.path().join("analysis.safetensors");
     let start = Instant::now();
     let child = Command::new(&program)
-        .args(["analyze", "--scopes", "all", "--dtype", "f32", "--model"])
+        .args(["analyze", "--scopes", &options.scopes, "--quantities"])
+        .args([&options.quantities, "--dtype", "f32", "--model"])
         .arg(work.path())
         .args(["--input-ids", &ids.join(","), "--output"])
         .arg(&output)
+        .args(
+            options
+                .layers
+                .iter()
+                .flat_map(|layers| ["--layers", layers]),
+        )
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
     let (status, peak) = wait_with_peak(child)?;
@@ -73,12 +89,15 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let map = (heads * options.tokens.pow(2) * d_model * 4) as u64;
     println!(
         "model: {layers} layers, d_model {d_model}, {heads} heads, random float32 weights\n\
-         input: {} tokens, every quantity of every scope of every layer\n\
+         input: {} tokens; scopes: {}; quantities: {}; layers: {}\n\
          weights: {}\n\
          analysis file: {}\n\
          one layer's [head, target, source, d_model] tensor, which is never made: {}\n\
          peak memory of the process: {}",
         options.tokens,
+        options.scopes,
+        options.quantities,
+        options.layers.as_deref().unwrap_or("all"),
         megabytes(weights),
         megabytes(written),
         megabytes(map),
@@ -95,7 +114,8 @@ fn megabytes(bytes: u64) -> String {
 fn headwater() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where this program lies")?;
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "headwater-cli"])
+        // The whole workspace, so that Cargo resolves the same features again.
+        .args(["build", "--quiet", "--workspace", "--bin", "headwater"])
         .current_dir(crate::repository())
         .status()
         .context("cannot run cargo")?;
