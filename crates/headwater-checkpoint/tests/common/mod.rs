@@ -224,7 +224,7 @@ pub(crate) fn golden(family: &str) -> (Value, Tensors) {
     let config = serde_json::from_slice(&read("config.json")).unwrap();
     let bytes = read("model.safetensors");
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = |view: &TensorView| Tensor {
+    let tensor = |view: &TensorView<'_>| Tensor {
         dtype: view.dtype(),
         shape: view.shape().to_vec(),
         bytes: view.data().to_vec(),
