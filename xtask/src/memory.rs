@@ -50,7 +50,8 @@ impl Shape {
 }
 
 /// Writes a model of random weights, analyzes one input of random ids with
-/// every scope of every layer in a process of its own, and prints its peak.
+/// the chosen scopes, quantities and layers in a process of its own, and prints
+/// its peak.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.tokens > 0, "--tokens must be at least 1");
     let program = headwater()?;

@@ -233,6 +233,12 @@ mod tests {
     #[test]
     fn whose_texts_they_are_is_said() {
         let mut report = report();
+        assert!(!report.markdown("##", |_| None).contains("digits"));
+        let value = Reference {
+            value: 1.0,
+            notebook: None,
+        };
+        report.sections[0].tables[0].rows[0].published = vec![Some(value)];
         assert!(
             report
                 .markdown("##", |_| None)
