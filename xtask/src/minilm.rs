@@ -111,3 +111,19 @@ fn check(directory: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_lacks_a_file_or_holds_other_bytes_is_not_the_model() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(check(directory.path()).is_err());
+        for (name, _) in FILES {
+            fs::write(directory.path().join(name), "{}").unwrap();
+        }
+        let error = check(directory.path()).unwrap_err().to_string();
+        assert!(error.starts_with("config.json has SHA-256"), "{error}");
+    }
+}

@@ -5,6 +5,7 @@ mod deciding;
 mod docs;
 mod measure_2020;
 mod measure_2021;
+mod model;
 mod norm_maps;
 mod published;
 mod report;

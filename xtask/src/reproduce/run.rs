@@ -1,6 +1,6 @@
 //! One run: model and texts in, report out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -13,59 +13,11 @@ use super::corpus::{self, Text};
 use super::deciding::Deciding;
 use super::measure_2020::Measure2020;
 use super::measure_2021::Measure2021;
+use super::model::{Model, fixture, frequency_ranks, read_config, special_tokens};
 use super::norm_maps::NormMaps;
 use super::published::{self, Figures, Identity, MAIN_CORPUS, Published};
 use super::report::{Report, Section};
-use crate::{checksum, minilm};
-
-/// What of the bundled files a run uses, by the model that was named.
-enum Model {
-    Bundled,
-    Minilm,
-    Named(String),
-}
-
-impl Model {
-    fn of(options: &Options) -> Self {
-        match options.model.as_deref() {
-            None => Self::Bundled,
-            Some("minilm") => Self::Minilm,
-            Some(name) => Self::Named(name.to_owned()),
-        }
-    }
-
-    /// What the report calls it; never a path of this machine's own.
-    fn title(&self) -> &str {
-        match self {
-            Self::Bundled => "bundled-bert",
-            Self::Minilm => "all-MiniLM-L6-v2",
-            Self::Named(name) => name
-                .trim_end_matches('/')
-                .rsplit('/')
-                .next()
-                .unwrap_or(name),
-        }
-    }
-
-    fn location(&self) -> anyhow::Result<String> {
-        Ok(match self {
-            Self::Bundled => fixture("bundled-bert").display().to_string(),
-            Self::Minilm => minilm::directory()?.display().to_string(),
-            Self::Named(name) => name.clone(),
-        })
-    }
-
-    fn corpus(&self) -> PathBuf {
-        fixture(match self {
-            Self::Bundled => "texts/bundled.jsonl",
-            _ => "texts/english.jsonl",
-        })
-    }
-}
-
-fn fixture(name: &str) -> PathBuf {
-    crate::repository().join("fixtures").join(name)
-}
+use crate::checksum;
 
 /// Runs the experiments that the options ask for.
 pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
@@ -177,44 +129,6 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
         same_corpus: options.corpus_is.is_some(),
         sections,
     })
-}
-
-fn special_tokens(analyzer: &Analyzer) -> anyhow::Result<SpecialTokens> {
-    let tokenizer = analyzer.checkpoint().tokenizer()?;
-    [SpecialTokens::bert(), SpecialTokens::roberta()]
-        .into_iter()
-        .find(|special| special.to_ids(|token| tokenizer.token_to_id(token)).is_ok())
-        .context(
-            "the vocabulary has neither [CLS], [SEP] and [MASK] nor <s>, </s> and <mask>, \
-             which the experiments tell apart",
-        )
-}
-
-fn read_config(directory: &Path) -> anyhow::Result<serde_json::Value> {
-    let path = directory.join("config.json");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// The ranks, and the file that they are from, if they are from one.
-fn frequency_ranks(
-    options: &Options,
-    model: &Model,
-    texts: &[Text],
-) -> anyhow::Result<(FrequencyRanks, Option<PathBuf>)> {
-    let file = match (&options.frequency_ranks, model) {
-        (Some(path), _) => path.clone(),
-        (None, Model::Bundled) => fixture("bundled-bert/frequency_ranks.txt"),
-        (None, _) => {
-            let ids = texts.iter().flat_map(|text| &text.input.input_ids);
-            return Ok((FrequencyRanks::from_counts(ids.map(|&id| (id, 1))), None));
-        }
-    };
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
-    let ranks = text.parse().with_context(|| file.display().to_string())?;
-    Ok((ranks, Some(file)))
 }
 
 struct Experiments<'a> {
