@@ -203,6 +203,7 @@ impl fmt::Display for Description {
             ("weights", bytes.weights),
             ("activations", bytes.activations),
             ("maps", bytes.maps),
+            ("feed-forward", bytes.feed_forward),
             ("loading", bytes.loading),
             ("total", bytes.total),
         ] {
