@@ -88,7 +88,7 @@ pub(crate) struct FeedForwardForm {
     pub(crate) block: FeedForward,
     /// `[batch, target, d_ff]`.
     pub(crate) slope: Tensor<3>,
-    into_hidden: OnceLock<Tensor<3>>,
+    hidden_map: OnceLock<Tensor<3>>,
 }
 
 impl FeedForwardForm {
@@ -97,14 +97,14 @@ impl FeedForwardForm {
             input,
             block,
             slope,
-            into_hidden: OnceLock::new(),
+            hidden_map: OnceLock::new(),
         }
     }
 
     /// M W_1, from a head's values to pre-activations, `[head, d_head, d_ff]`;
     /// 2·d_model²·d_ff FLOPs, once a layer.
-    pub(crate) fn into_hidden(&self) -> Tensor<3> {
-        self.into_hidden
+    pub(crate) fn hidden_map(&self) -> Tensor<3> {
+        self.hidden_map
             .get_or_init(|| {
                 let up = self.block.up.weight.clone().transpose();
                 self.input.map.by_head.clone().matmul(up.unsqueeze())
@@ -115,6 +115,7 @@ impl FeedForwardForm {
 
 /// A component behind the feed-forward block.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // At most a handful exist.
 pub(crate) enum Tail {
     /// The parts of the block's input are added.
     Residual(Arc<HeadsForm>),

@@ -84,6 +84,7 @@ pub(crate) struct Stage {
 
 /// A component with what it takes from the forward pass.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // At most a handful exist.
 enum Step {
     Attention,
     /// The stage at the input of the block; the first block's is the layer's own input.

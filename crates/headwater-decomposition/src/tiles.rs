@@ -251,7 +251,7 @@ impl SourceBlock {
             * VECTOR_SCALE;
         let by_source = |by_head: Tensor<3>| values.clone().matmul(by_head).swap_dims(0, 1);
         Self {
-            hidden: by_source(maps.form.into_hidden()),
+            hidden: by_source(maps.form.hidden_map()),
             residuals: maps
                 .tail
                 .iter()

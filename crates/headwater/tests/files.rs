@@ -1,5 +1,7 @@
 //! Analysis files: what is read is what was computed, and a file is whole or not there.
 
+use std::slice::from_ref;
+
 use headwater::{Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Store};
 use headwater_fixtures::{Deviation, Expected, golden};
 
@@ -45,7 +47,7 @@ fn streaming_writes_the_same_bytes_as_saving() {
             &[input],
             &Request::default(),
             Store::Full,
-            &[streamed.clone()],
+            from_ref(&streamed),
         )
         .unwrap();
     assert_eq!(
@@ -125,7 +127,7 @@ fn a_written_file_is_recognised_and_a_damaged_one_is_not() {
     let written = |input, store| analyzer.is_written(input, &request, store, &path).unwrap();
     assert!(!written(&input, Store::Full));
     analyzer
-        .write_analysis(&[input.clone()], &request, Store::Full, &[path.clone()])
+        .write_analysis(from_ref(&input), &request, Store::Full, from_ref(&path))
         .unwrap();
     assert!(written(&input, Store::Full));
     assert!(!written(&input, Store::F16));
