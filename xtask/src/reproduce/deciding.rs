@@ -33,7 +33,7 @@ pub(crate) struct Deciding {
 }
 
 struct Kind {
-    /// [layer][method]
+    /// `[layer][method]`
     ranks: Vec<[DecidingRanks; METHODS.len()]>,
     chance_reciprocal: Summary,
     chance_normalised: Summary,
