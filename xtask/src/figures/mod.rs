@@ -1,12 +1,14 @@
-//! Pictures: heat maps and scatter plots as SVG text.
+//! Pictures: heat maps, lines and scatter plots as SVG text.
 //!
 //! Text is left to the viewer's fonts, so drawing needs none; what a label
 //! takes is estimated from its length.
 
 mod heat_map;
+mod lines;
 mod scatter;
 
 pub(crate) use heat_map::{CellText, HeatMap, heat_maps};
+pub(crate) use lines::{Line, lines};
 pub(crate) use scatter::{Axis, Ranges, Scatter, scatters};
 
 use plotters::prelude::*;
@@ -17,6 +19,15 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(34, 34, 34);
 const CAPTION_HEIGHT: i32 = 34;
+
+/// Colours that stay apart for colour-blind readers (after Okabe and Ito).
+const COLORS: [RGBColor; 5] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(90, 90, 90),
+];
 
 /// One picture: a caption, and below it panels of one size in rows of
 /// `across`.

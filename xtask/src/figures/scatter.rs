@@ -6,7 +6,7 @@ use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, INK, picture, text};
+use super::{Area, COLORS, INK, picture, text};
 
 /// How an axis runs. Values that are not positive have no place on a
 /// logarithmic one and are left out.
@@ -34,15 +34,6 @@ pub(crate) struct Scatter {
 }
 
 const PANEL: (i32, i32) = (330, 290);
-
-/// Colours that stay apart for colour-blind readers (after Okabe and Ito).
-const COLORS: [RGBColor; 5] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(90, 90, 90),
-];
 
 /// One SVG with the panels in rows of `across`.
 pub(crate) fn scatters(
