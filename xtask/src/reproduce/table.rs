@@ -16,6 +16,7 @@ pub(crate) struct Table {
     pub(crate) note: String,
     /// What the rows are.
     pub(crate) rows_are: &'static str,
+    /// One for each value of a row, then one for each of its texts.
     pub(crate) columns: Vec<String>,
     pub(crate) decimals: usize,
     pub(crate) rows: Vec<Row>,
@@ -30,6 +31,8 @@ pub(crate) struct Row {
     pub(crate) values: Vec<Option<f64>>,
     /// As many as values, or none at all.
     pub(crate) published: Vec<Option<Reference>>,
+    /// What is no number, behind the values.
+    pub(crate) texts: Vec<String>,
 }
 
 impl Row {
@@ -39,7 +42,14 @@ impl Row {
             label: label.into(),
             values,
             published: Vec::new(),
+            texts: Vec::new(),
         }
+    }
+
+    /// The row with texts behind its values.
+    pub(crate) fn with_texts(mut self, texts: impl IntoIterator<Item = String>) -> Self {
+        self.texts.extend(texts);
+        self
     }
 
     /// A row with the figures of so many keys.
@@ -133,8 +143,10 @@ impl Table {
                 columns => write!(text, " published: {} |", cell_text(&columns.join(" / "))),
             };
         }
+        let texts = self.rows.first().map_or(0, |row| row.texts.len());
         text += "\n|---|";
-        text += &"---:|".repeat(self.columns.len());
+        text += &"---:|".repeat(self.columns.len() - texts);
+        text += &"---|".repeat(texts);
         if self.absent.is_some() {
             text += "---|";
         }
@@ -146,6 +158,9 @@ impl Table {
                     Some(value) => write!(text, " {value:.*} |", self.decimals),
                     None => write!(text, " – |"),
                 };
+            }
+            for cell in &row.texts {
+                let _ = write!(text, " {} |", cell_text(cell));
             }
             if let Some(absent) = self.absent {
                 let _ = write!(text, " {} |", row.published_text(absent, self.decimals));
@@ -159,6 +174,9 @@ impl Table {
     pub(crate) fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let mut entry = json!({"label": row.label, "values": row.values});
+            if !row.texts.is_empty() {
+                entry["texts"] = json!(row.texts);
+            }
             if let Some(absent) = self.absent {
                 let values: Vec<_> = row.published.iter().map(|p| p.map(|p| p.value)).collect();
                 entry["published"] = match values.iter().all(Option::is_none) {
@@ -201,6 +219,7 @@ mod tests {
                 label: "ATTN-W".into(),
                 values,
                 published,
+                texts: Vec::new(),
             }],
             absent,
         }
@@ -233,8 +252,6 @@ mod tests {
         );
         assert_eq!(table.json()["rows"][0]["published"], json!([97.1, null]));
         let row = |values: &[f64]| Row {
-            label: String::new(),
-            values: Vec::new(),
             published: values
                 .iter()
                 .map(|&value| {
@@ -244,6 +261,7 @@ mod tests {
                     })
                 })
                 .collect(),
+            ..Row::new("", Vec::new())
         };
         assert_eq!(row(&[97.1, 100.0]).published_text("", 1), "97.1 / 100.0");
         assert_eq!(row(&[25.0, 15.0]).published_text("", 1), "25 / 15");
@@ -254,5 +272,20 @@ mod tests {
         let table = table(Vec::new(), None);
         assert!(!table.markdown().contains("publish"));
         assert!(table.json()["rows"][0].get("published").is_none());
+        assert!(table.json()["rows"][0].get("texts").is_none());
+    }
+
+    #[test]
+    fn texts_stand_behind_the_values() {
+        let mut table = table(Vec::new(), None);
+        table.columns.push("larger".into());
+        table.rows = vec![Row::new("1", vec![Some(1.0), None]).with_texts(["a|b".into()])];
+        let markdown = table.markdown();
+        assert!(markdown.contains("\n|---|---:|---:|---|\n"), "{markdown}");
+        assert!(
+            markdown.ends_with("| 1 | 1.0 | – | a\\|b |\n"),
+            "{markdown}"
+        );
+        assert_eq!(table.json()["rows"][0]["texts"], json!(["a|b"]));
     }
 }
