@@ -77,7 +77,7 @@ impl SelfAttention {
         let value = self.split_heads(self.value.forward(x));
         let d_head = query.dims()[3];
 
-        let mut scores = query.matmul(key.transpose()) / (d_head as f64).sqrt();
+        let mut scores = query.matmul(rows_in_memory(key.transpose())) / (d_head as f64).sqrt();
         if let Some(bias) = score_bias {
             scores = scores + bias.clone();
         }
@@ -87,6 +87,18 @@ impl SelfAttention {
 
         self.output.forward(self.merge_heads(weights.matmul(value)))
     }
+}
+
+/// The same tensor with its last axis contiguous.
+///
+/// Where the summed axis of both factors is contiguous, burn-flex's product
+/// takes a kernel whose order of summation depends on the other sizes: the
+/// score of two tokens would change in its last bits with the length of the
+/// text. With this layout it sums in one order, and a padded text has the
+/// scores of the text alone.
+fn rows_in_memory(x: Tensor<4>) -> Tensor<4> {
+    let dims @ [batch, heads, rows, columns] = x.dims();
+    x.reshape([batch * heads, rows * columns]).reshape(dims)
 }
 
 impl FeedForward {
