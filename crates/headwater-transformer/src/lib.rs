@@ -1,6 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+#[cfg(not(any(
+    feature = "flex",
+    feature = "ndarray",
+    feature = "wgpu",
+    feature = "cuda"
+)))]
+compile_error!("no device: enable one of the features flex, ndarray, wgpu, cuda");
+
 mod activation;
 mod batch;
 mod capture;

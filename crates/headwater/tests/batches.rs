@@ -1,7 +1,7 @@
 //! A padded batch gives the numbers of its members alone.
 
 use headwater::{Analyzer, DeviceName, Input, LoadOptions, Precision, Request, TokenizedInput};
-use headwater_fixtures::{DECODERS, Deviation, ENCODERS, bundled_bert, golden};
+use headwater_fixtures::{DECODERS, Deviation, ENCODERS, bundled_bert, bundled_gpt2, golden};
 
 /// The largest deviation of any array of any member, relative to the array's largest entry.
 fn deviation(analyzer: &Analyzer, inputs: &[TokenizedInput]) -> (f64, String) {
@@ -67,16 +67,23 @@ fn eight_padded_sequences_equal_the_eight_alone_in_every_family() {
 
 #[test]
 fn eight_padded_texts_equal_the_eight_alone_in_float32() {
-    let texts = std::fs::read_to_string(headwater_fixtures::root().join("texts/bundled.jsonl"));
+    for (model, texts) in [
+        (bundled_bert(), "texts/bundled.jsonl"),
+        (bundled_gpt2(), "texts/bundled-causal.jsonl"),
+    ] {
+        let texts = std::fs::read_to_string(headwater_fixtures::root().join(texts)).unwrap();
+        check_float32(model.to_str().unwrap(), &texts);
+    }
+}
+
+fn check_float32(model: &str, texts: &str) {
     for &device in DeviceName::ENABLED {
         let options = LoadOptions {
             device,
             ..LoadOptions::default()
         };
-        let analyzer = Analyzer::load(bundled_bert().to_str().unwrap(), &options).unwrap();
+        let analyzer = Analyzer::load(model, &options).unwrap();
         let inputs: Vec<_> = texts
-            .as_ref()
-            .unwrap()
             .lines()
             .take(8)
             .map(|line| {
@@ -96,6 +103,6 @@ fn eight_padded_texts_equal_the_eight_alone_in_float32() {
             _ => 1e-5,
         };
         let (worst, at) = deviation(&analyzer, &inputs);
-        assert!(worst <= tolerance, "{device}: {worst:e} at {at}");
+        assert!(worst <= tolerance, "{model} on {device}: {worst:e} at {at}");
     }
 }
