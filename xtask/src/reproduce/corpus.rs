@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use headwater::metrics::SpecialTokens;
 use headwater::{Analyzer, Input, TokenizedInput};
 use serde::Deserialize;
 
@@ -40,12 +39,22 @@ struct Line {
     probe: Option<Probe>,
 }
 
+/// Whether the texts of a run may have masked words.
+#[derive(Clone, Copy)]
+pub(crate) enum Masks<'a> {
+    /// This token stands for one.
+    Token(&'a str),
+    /// The model fills none in: texts with one are left out, and what is said
+    /// of a decided word is not read.
+    Skipped,
+}
+
 /// Reads and tokenizes the first `limit` texts of a file.
 pub(crate) fn read(
     path: &Path,
     limit: Option<usize>,
     analyzer: &Analyzer,
-    special: &SpecialTokens,
+    masks: Masks<'_>,
 ) -> anyhow::Result<Vec<Text>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut texts = Vec::new();
@@ -58,16 +67,27 @@ pub(crate) fn read(
         if limit.is_some_and(|limit| texts.len() == limit) {
             break;
         }
-        let (id, input, mut probe) = parse(&line, number, &special.mask).with_context(place)?;
+        let (id, input, mut probe) = match masks {
+            Masks::Token(mask) => parse(&line, number, mask).with_context(place)?,
+            Masks::Skipped if line.contains(MASK) => continue,
+            Masks::Skipped => {
+                let (id, input, _) = parse(&line, number, MASK).with_context(place)?;
+                (id, input, None)
+            }
+        };
         let input = analyzer.encode(&input).with_context(place)?;
-        if let Some(probe) = &mut probe {
+        if let (Some(probe), Masks::Token(mask)) = (&mut probe, masks) {
             probe.deciding.sort_unstable();
             probe.deciding.dedup();
-            check(probe, &input.tokens, &special.mask).with_context(place)?;
+            check(probe, &input.tokens, mask).with_context(place)?;
         }
         texts.push(Text { id, input, probe });
     }
-    ensure!(!texts.is_empty(), "{} has no texts", path.display());
+    ensure!(
+        !texts.is_empty(),
+        "{} has no texts that this model can read",
+        path.display()
+    );
     Ok(texts)
 }
 
@@ -143,6 +163,23 @@ mod tests {
         ] {
             assert!(parse(line, 1, MASK).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_model_without_masks_reads_the_texts_without_one() {
+        let model = headwater_fixtures::root().join("bundled-gpt2");
+        let analyzer = Analyzer::from_pretrained(model.to_str().unwrap()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let probe = r#"{"kind": "agreement", "masked": 1, "deciding": [2]}"#;
+        let lines = format!(
+            "{{\"text\": \"a [MASK].\", \"probe\": {probe}}}\n\
+             {{\"id\": \"kept\", \"text\": \"the cow.\", \"probe\": {probe}}}\n"
+        );
+        std::fs::write(file.path(), lines).unwrap();
+        let texts = read(file.path(), None, &analyzer, Masks::Skipped).unwrap();
+        assert_eq!(texts.len(), 1);
+        assert_eq!((texts[0].id.as_str(), &texts[0].probe), ("kept", &None));
+        assert!(read(file.path(), None, &analyzer, Masks::Token("[MASK]")).is_err());
     }
 
     #[test]

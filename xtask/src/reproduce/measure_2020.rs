@@ -3,7 +3,7 @@
 use headwater::Analysis;
 use headwater::metrics::{
     CategoryMeans, CategoryQuantity, Dispersion, FrequencyRanks, LayerAttention,
-    OccurrenceSelection, SpecialTokens, TokenCategory, TokenMeans, TokenOccurrences,
+    OccurrenceSelection, Region, SpecialTokens, TokenCategory, TokenMeans, TokenOccurrences,
     WeightNormRelation, vector_norms,
 };
 
@@ -22,6 +22,8 @@ const LEAST_SHOWN: f64 = 1e-5;
 
 /// What 2020 measures, over the texts so far.
 pub(crate) struct Measure2020 {
+    /// Which pairs see each other.
+    region: Region,
     dispersion: Dispersion,
     categories: CategoryMeans,
     relation: WeightNormRelation<f64>,
@@ -38,6 +40,7 @@ impl Measure2020 {
     pub(crate) fn new(
         layers: usize,
         heads: usize,
+        region: Region,
         lengths: impl IntoIterator<Item = usize>,
     ) -> Self {
         let pairs: usize = lengths
@@ -45,6 +48,7 @@ impl Measure2020 {
             .map(|length| layers * heads * length.pow(2))
             .sum();
         Self {
+            region,
             dispersion: Dispersion::new(layers, heads),
             categories: CategoryMeans::new(layers, heads),
             relation: WeightNormRelation::new(),
@@ -78,7 +82,10 @@ impl Measure2020 {
             if self.texts.is_multiple_of(self.stride) {
                 self.relation.push(&attention, &categories)?;
             }
-            for ((head, _, source), &weight) in weights.indexed_iter() {
+            for ((head, target, source), &weight) in weights.indexed_iter() {
+                if !self.region.contains(target, source) {
+                    continue;
+                }
                 let sample = &mut self.samples[categories[source] as usize];
                 sample.push((norms[[head, source]], weight));
             }
@@ -92,16 +99,20 @@ impl Measure2020 {
         Ok(())
     }
 
-    /// The tables of all texts so far.
+    /// The tables of all texts so far. Of pairs that do not see each other the
+    /// relation of α and ‖f(x)‖ says nothing, so that causal models go without.
     pub(crate) fn tables(&mut self, ranks: &FrequencyRanks, figures: &Figures<'_>) -> Vec<Table> {
-        vec![
+        let mut tables = vec![
             self.dispersion(figures),
             self.category(figures, CategoryQuantity::Attention),
             self.category(figures, CategoryQuantity::WeightedNorm),
             self.category(figures, CategoryQuantity::TransformedNorm),
-            self.relation(figures),
-            self.frequency(ranks, figures),
-        ]
+        ];
+        if self.region == Region::Full {
+            tables.push(self.relation(figures));
+        }
+        tables.push(self.frequency(ranks, figures));
+        tables
     }
 
     fn dispersion(&self, figures: &Figures<'_>) -> Table {

@@ -6,6 +6,7 @@ use headwater::metrics::{
     AttentionMap, FrequencyRanks, MixingByKind, OccurrenceSelection, SpecialTokens, Summary,
     TokenMeans, TokenOccurrences, expansion_rate,
 };
+use headwater::transformer::Arrangement;
 use headwater::{Analysis, MixingMeasure, Scope};
 use ndarray::{Array1, Array2};
 
@@ -14,8 +15,11 @@ use super::sample::Sample;
 use super::table::{Row, Table};
 use crate::figures::{Axis, CellText, HeatMap, Ranges, Scatter, heat_maps, scatters};
 
+/// What a mixing ratio is measured on, and its name.
+type Named = (MixingMeasure, &'static str);
+
 /// The paper's five measures, with its names for them.
-const MEASURES: [(MixingMeasure, &str); 5] = [
+const POST_LN: &[Named] = &[
     (MixingMeasure::AttentionWeights, "ATTN-W"),
     (MixingMeasure::Scope(Scope::Attn), "ATTN-N"),
     (MixingMeasure::AttentionWeightsResidual, "ATTNRES-W"),
@@ -23,29 +27,48 @@ const MEASURES: [(MixingMeasure, &str); 5] = [
     (MixingMeasure::Scope(Scope::Atb), "ATTNRESLN-N"),
 ];
 
-/// The measure of the whole attention block.
-const WHOLE_BLOCK: usize = 4;
+/// What a pre-LN layer has of them: its layer norm comes first.
+const PRE_LN: &[Named] = &[
+    (MixingMeasure::AttentionWeights, "ATTN-W"),
+    (MixingMeasure::Scope(Scope::Attn), "LN+ATTN-N"),
+    (MixingMeasure::AttentionWeightsResidual, "ATTNRES-W"),
+    (MixingMeasure::Scope(Scope::Atb), "LN+ATTN+RES-N"),
+];
 
 /// What 2021 measures, over the texts so far.
 pub(crate) struct Measure2021 {
-    measures: [Measure; MEASURES.len()],
+    /// The last is that of the whole attention block.
+    measures: Vec<Measure>,
 }
 
 struct Measure {
+    of: MixingMeasure,
+    name: &'static str,
     mixing: MixingByKind,
     occurrences: TokenOccurrences,
     sample: Sample,
 }
 
 impl Measure2021 {
-    pub(crate) fn new(layers: usize) -> Self {
+    pub(crate) fn new(layers: usize, arrangement: Arrangement) -> Self {
+        let measures = match arrangement {
+            Arrangement::PostLn => POST_LN,
+            Arrangement::PreLn => PRE_LN,
+        };
+        let measure = |&(of, name): &Named| Measure {
+            of,
+            name,
+            mixing: MixingByKind::new(layers),
+            occurrences: TokenOccurrences::new(),
+            sample: Sample::new(),
+        };
         Self {
-            measures: std::array::from_fn(|_| Measure {
-                mixing: MixingByKind::new(layers),
-                occurrences: TokenOccurrences::new(),
-                sample: Sample::new(),
-            }),
+            measures: measures.iter().map(measure).collect(),
         }
+    }
+
+    fn whole_block(&self) -> &Measure {
+        self.measures.last().expect("both arrangements have one")
     }
 
     /// Adds a text: its mixing ratios.
@@ -57,10 +80,10 @@ impl Measure2021 {
     ) -> anyhow::Result<()> {
         let kinds = special.kinds(analysis.tokens());
         let ids = &analysis.input.input_ids;
-        for (measure, (of, _)) in self.measures.iter_mut().zip(MEASURES) {
+        for measure in &mut self.measures {
             let mut means = TokenMeans::new();
             for layer in analysis.layers() {
-                let ratios = analysis.mixing_ratio(layer, of).expect("asked for");
+                let ratios = analysis.mixing_ratio(layer, measure.of).expect("asked for");
                 measure.mixing.push(layer, &ratios, &kinds)?;
                 means.push(&ratios)?;
             }
@@ -93,10 +116,10 @@ impl Measure2021 {
         &'a self,
         row: impl Fn(&'a Measure, &'static str) -> Row + 'a,
     ) -> impl Iterator<Item = Row> + 'a {
-        let measures = self.measures.iter().zip(MEASURES);
-        measures.map(move |(measure, (of, name))| {
-            let mut row = row(measure, of.slug());
-            row.label = format!("{name} (`{}`)", of.slug());
+        self.measures.iter().map(move |measure| {
+            let slug = measure.of.slug();
+            let mut row = row(measure, slug);
+            row.label = format!("{} (`{slug}`)", measure.name);
             row
         })
     }
@@ -122,7 +145,7 @@ impl Measure2021 {
     }
 
     fn by_layer(&self, figures: &Figures<'_>) -> Table {
-        let table = self.measures[WHOLE_BLOCK].mixing.table();
+        let table = self.whole_block().mixing.table();
         let keys =
             ["normal", "mask", "cls", "sep", "overall"].map(|kind| format!("by_layer.{kind}"));
         let layers = table.layers();
@@ -133,8 +156,10 @@ impl Measure2021 {
             rows.map(|(layer, row)| row.beside(figures, (layer < layers).then_some(layer), &keys));
         Table {
             id: "mixing_ratio_by_layer".into(),
-            title: "Figure 3: mixing ratio of ATTNRESLN-N (`atb`) in %, by layer and kind of token"
-                .into(),
+            title: format!(
+                "Figure 3: mixing ratio of {} (`atb`) in %, by layer and kind of token",
+                self.whole_block().name
+            ),
             note: "Mean over token occurrences.".into(),
             rows_are: "layer",
             columns: table.columns().to_vec(),
@@ -192,7 +217,7 @@ impl Measure2021 {
 
     /// Figure 3 as a heat map.
     pub(crate) fn by_layer_figure(&self, model: &str) -> anyhow::Result<String> {
-        let table = self.measures[WHOLE_BLOCK].mixing.table();
+        let table = self.whole_block().mixing.table();
         let columns = table.columns().to_vec();
         let values = Array2::from_shape_fn((table.layers(), columns.len()), |(layer, column)| {
             table.rows()[layer][column].map_or(f64::NAN, |ratio| 100.0 * ratio)
@@ -213,12 +238,13 @@ impl Measure2021 {
 
     /// Figure 4: frequency rank against mixing ratio, a panel a measure.
     pub(crate) fn frequency_figure(&self, model: &str) -> anyhow::Result<String> {
-        let panels = std::array::from_fn::<_, { MEASURES.len() }, _>(|index| Scatter {
-            title: MEASURES[index].1.into(),
+        let panel = |measure: &Measure| Scatter {
+            title: measure.name.into(),
             x: ("frequency rank", Axis::Logarithmic),
             y: ("mixing ratio, mean of layers", Axis::Linear),
-            points: self.measures[index].sample.points(),
-        });
+            points: measure.sample.points(),
+        };
+        let panels: Vec<_> = self.measures.iter().map(panel).collect();
         let caption = format!("{model}: mixing ratio of frequent and rare tokens");
         scatters(&caption, 3, Ranges::Own, &panels)
     }

@@ -1,17 +1,22 @@
 //! `cargo xtask reproduce`: the papers' tables and figures, from real weights.
 
+mod amplified;
+mod block;
 mod corpus;
 mod deciding;
 mod docs;
 mod measure_2020;
 mod measure_2021;
+mod measure_2023;
 mod model;
 mod norm_maps;
+mod outliers;
 mod published;
 mod report;
 mod run;
 mod sample;
 mod table;
+mod words;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -22,8 +27,9 @@ use headwater::{DeviceName, Precision};
 /// What to reproduce, with which model, on which texts.
 #[derive(Args, Clone)]
 pub(crate) struct Options {
-    /// A directory, a hub id, or `minilm` for the real all-MiniLM-L6-v2 [default: the bundled model]
-    #[arg(long, value_name = "DIR|HUB_ID|minilm")]
+    /// A directory, a hub id, or one of `bundled-bert`, `bundled-gpt2` and `minilm` (the real
+    /// all-MiniLM-L6-v2) [default: bundled-bert, and bundled-gpt2 for 2023]
+    #[arg(long, value_name = "DIR|HUB_ID|NAME")]
     model: Option<String>,
 
     /// Whose experiments
@@ -31,11 +37,11 @@ pub(crate) struct Options {
     paper: Paper,
 
     /// JSON lines of {"text"}, {"text", "text_pair"} or {"tokens"}
-    /// [default: the bundled texts of the bundled model, English ones for any other]
+    /// [default: the bundled texts of a bundled model, English ones for any other]
     #[arg(long, value_name = "FILE")]
     corpus: Option<PathBuf>,
 
-    /// Lines of `rank count token_id` [default: the bundled model's own, else counted in the corpus]
+    /// Lines of `rank count token_id` [default: a bundled model's own, else counted in the corpus]
     #[arg(long, value_name = "FILE")]
     frequency_ranks: Option<PathBuf>,
 
@@ -74,16 +80,26 @@ enum Paper {
     P2020,
     #[value(name = "2021")]
     P2021,
+    #[value(name = "2023")]
+    P2023,
     All,
 }
 
 impl Paper {
+    fn has(self, paper: Self) -> bool {
+        self == paper || self == Self::All
+    }
+
     fn has_2020(self) -> bool {
-        self != Self::P2021
+        self.has(Self::P2020)
     }
 
     fn has_2021(self) -> bool {
-        self != Self::P2020
+        self.has(Self::P2021)
+    }
+
+    fn has_2023(self) -> bool {
+        self.has(Self::P2023)
     }
 }
 

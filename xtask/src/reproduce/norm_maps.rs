@@ -1,6 +1,7 @@
 //! The norm maps of one text, like Figure 1 of 2021.
 
 use anyhow::Context;
+use headwater::transformer::Arrangement;
 use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope};
 use ndarray::{Array2, Axis};
 
@@ -10,27 +11,36 @@ use crate::figures::{CellText, HeatMap, heat_maps};
 /// Lengths of text whose map is worth looking at and fits on a page.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
 
-/// The scopes of the paper.
-const ATTENTION_BLOCK: [Scope; 3] = [Scope::Attn, Scope::AttnRes, Scope::Atb];
+/// The scopes of the attention block, those of the paper in a post-LN model.
+pub(crate) fn attention_block(arrangement: Arrangement) -> Vec<Scope> {
+    let scopes = Scope::of(arrangement).iter().copied();
+    scopes.filter(|&scope| scope <= Scope::Atb).collect()
+}
+
+/// The first text with a probe that fits on a page, else the first that fits,
+/// else the shortest.
+pub(crate) fn fits_on_a_page(texts: &[Text]) -> anyhow::Result<&Text> {
+    let fits = |text: &&Text| LENGTHS.contains(&text.input.len());
+    texts
+        .iter()
+        .filter(|text| text.probe.is_some())
+        .find(fits)
+        .or_else(|| texts.iter().find(fits))
+        .or_else(|| texts.iter().min_by_key(|text| text.input.len()))
+        .context("a corpus has a text")
+}
 
 /// All maps of one text.
 pub(crate) struct NormMaps(Analysis);
 
 impl NormMaps {
-    /// Takes the first text with a probe that fits on a page, else the first
-    /// that fits, else the shortest.
+    /// Analyzes the text that [`fits_on_a_page`].
     pub(crate) fn of(analyzer: &Analyzer, texts: &[Text]) -> anyhow::Result<Self> {
-        let fits = |text: &&Text| LENGTHS.contains(&text.input.len());
-        let text = texts
-            .iter()
-            .filter(|text| text.probe.is_some())
-            .find(fits)
-            .or_else(|| texts.iter().find(fits))
-            .or_else(|| texts.iter().min_by_key(|text| text.input.len()))
-            .context("a corpus has a text")?;
+        let text = fits_on_a_page(texts)?;
+        let arrangement = analyzer.model().architecture().arrangement;
         let request = Request {
             quantities: QuantitySet::from_iter([Quantity::AttentionWeights, Quantity::Norms]),
-            scopes: Some(ATTENTION_BLOCK.to_vec()),
+            scopes: Some(attention_block(arrangement)),
             ..Request::default()
         };
         let inputs = std::slice::from_ref(&text.input);
@@ -43,7 +53,7 @@ impl NormMaps {
         let weights = self.0.attention_weights(layer).expect("asked for");
         let mean = weights.mean_axis(Axis(0)).expect("there is a head");
         let mut panels = vec![self.panel("α, mean of heads".into(), mean)];
-        for scope in ATTENTION_BLOCK {
+        for scope in self.0.scopes() {
             let norms = self.0.norms(layer, scope).expect("asked for");
             panels.push(self.panel(format!("‖y‖, scope {scope}"), norms));
         }

@@ -51,6 +51,22 @@ impl Section {
         }
     }
 
+    /// The part of 2023, of which no figures are published here.
+    pub(crate) fn of_2023() -> Self {
+        Self {
+            title: "The experiments of 2023".to_owned(),
+            source: vec![
+                "Published: G. Kobayashi, T. Kuribayashi, S. Yokoi, K. Inui: Analyzing \
+                 Feed-Forward Blocks in Transformers through the Lens of Attention Maps (ICLR \
+                 2024). None of its figures are at hand here, so compare directions, not digits: \
+                 FF changes the maps in every layer, and RES2 and LN2 undo most of it."
+                    .to_owned(),
+            ],
+            tables: Vec::new(),
+            pictures: Vec::new(),
+        }
+    }
+
     pub(crate) fn of_probes(tables: Vec<Table>) -> Self {
         Self {
             title: "The token that decides a masked one".to_owned(),
@@ -64,6 +80,11 @@ impl Section {
         }
     }
 
+    /// Adds what a reader has to know before the tables.
+    pub(crate) fn remark(&mut self, line: impl Into<String>) {
+        self.source.push(line.into());
+    }
+
     pub(crate) fn figure(&mut self, name: &str, caption: &str, svg: String) {
         self.pictures.push(Picture {
             name: name.to_owned(),
@@ -74,6 +95,26 @@ impl Section {
 }
 
 impl Report {
+    /// Adds the parts of a report about another model, under its name.
+    pub(crate) fn append(&mut self, other: Report) {
+        let facts = other.facts.iter();
+        let facts: Vec<_> = facts
+            .map(|(name, value)| format!("* {name}: {value}"))
+            .collect();
+        for mut section in other.sections {
+            section.title = format!("{}: {}", section.title, other.model);
+            section.source.push(String::new());
+            section.source.extend(facts.iter().cloned());
+            for table in &mut section.tables {
+                table.id = format!("{}.{}", other.model, table.id);
+            }
+            for picture in &mut section.pictures {
+                picture.name = format!("{}_{}", other.model.replace('-', "_"), picture.name);
+            }
+            self.sections.push(section);
+        }
+    }
+
     /// Writes report.md, report.json and figures/ into a directory.
     pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<()> {
         let figures = prepare(directory)?;
@@ -247,6 +288,19 @@ mod tests {
         report.same_corpus = true;
         let markdown = report.markdown("##", |_| None);
         assert!(markdown.contains("--corpus-is") && !markdown.contains("!["));
+    }
+
+    #[test]
+    fn another_model_stands_under_its_name() {
+        let mut both = report();
+        let mut other = report();
+        other.model = "other-model".into();
+        both.append(other);
+        let markdown = both.markdown("##", |picture| Some(picture.name.clone()));
+        assert!(markdown.contains(": other-model\n"));
+        assert!(markdown.contains("* texts: a|b\n"));
+        assert!(markdown.contains("(map)") && markdown.contains("(other_model_map)"));
+        assert_eq!(both.sections[1].tables[0].id, "other-model.t");
     }
 
     #[test]

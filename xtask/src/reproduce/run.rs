@@ -4,23 +4,42 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
-use headwater::metrics::{FrequencyRanks, SpecialTokens};
-use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request, Scope};
+use headwater::metrics::{FrequencyRanks, Region, SpecialTokens};
+use headwater::transformer::Arrangement;
+use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Options;
-use super::corpus::{self, Text};
+use super::block::region;
+use super::corpus::{self, Masks, Text};
 use super::deciding::Deciding;
 use super::measure_2020::Measure2020;
 use super::measure_2021::Measure2021;
-use super::model::{Model, fixture, frequency_ranks, read_config, special_tokens};
-use super::norm_maps::NormMaps;
+use super::measure_2023::Measure2023;
+use super::model::{BUNDLED_GPT2, Model, fixture, frequency_ranks, read_config, special_tokens};
+use super::norm_maps::{NormMaps, attention_block};
 use super::published::{self, Figures, Identity, MAIN_CORPUS, Published};
 use super::report::{Report, Section};
+use super::{Options, Paper};
 use crate::checksum;
 
-/// Runs the experiments that the options ask for.
+/// Runs the experiments that the options ask for. The paper of 2023 is about
+/// causal models too, so that its default is a model of either kind.
 pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
+    let mut report = run(options, &Model::of(options))?;
+    let is_default = options.model.is_none() && options.corpus.is_none();
+    if options.paper.has_2023() && is_default {
+        let causal = Options {
+            paper: Paper::P2023,
+            frequency_ranks: None,
+            published_as: None,
+            ..options.clone()
+        };
+        report.append(run(&causal, &BUNDLED_GPT2)?);
+    }
+    Ok(report)
+}
+
+fn run(options: &Options, model: &Model) -> anyhow::Result<Report> {
     let papers =
         ["2020", "2021"].map(|year| Published::read(&fixture(&format!("published/{year}.json"))));
     let papers = papers.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -32,7 +51,6 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
     }
 
     let start = Instant::now();
-    let model = Model::of(options);
     let location = model.location()?;
     let analyzer = Analyzer::load(
         &location,
@@ -48,8 +66,12 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
     let special = special_tokens(&analyzer)?;
     let corpus_path = options.corpus.clone().unwrap_or_else(|| model.corpus());
     let limit = options.limit.map(Into::into);
-    let texts = corpus::read(&corpus_path, limit, &analyzer, &special)?;
-    let (ranks, ranks_from) = frequency_ranks(options, &model, &texts)?;
+    let masks = match analyzer.model().architecture().causal {
+        true => Masks::Skipped,
+        false => Masks::Token(&special.mask),
+    };
+    let texts = corpus::read(&corpus_path, limit, &analyzer, masks)?;
+    let (ranks, ranks_from) = frequency_ranks(options, model, &texts)?;
 
     let config = read_config(analyzer.checkpoint().directory())?;
     let identity = Identity {
@@ -105,9 +127,15 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
             (
                 "texts",
                 format!(
-                    "{} ({} texts, {tokens} tokens, special ones included)",
+                    "{} ({} texts, {tokens} tokens, special ones included{})",
                     shown_path(&corpus_path),
-                    texts.len()
+                    texts.len(),
+                    match masks {
+                        Masks::Token(_) => "",
+                        Masks::Skipped =>
+                            "; texts with a masked word and probes are left out, since the model \
+                             fills none in",
+                    }
                 ),
             ),
             (
@@ -149,20 +177,24 @@ impl Experiments<'_> {
         let paper = self.options.paper;
         let architecture = self.analyzer.checkpoint().architecture();
         let (layers, heads) = (architecture.n_layers, architecture.n_heads);
+        let arrangement = architecture.arrangement;
+        let region = region(architecture);
         let lengths = texts.iter().map(|text| text.input.len());
         let mut in_2020 = paper
             .has_2020()
-            .then(|| Measure2020::new(layers, heads, lengths));
-        let mut in_2021 = paper.has_2021().then(|| Measure2021::new(layers));
+            .then(|| Measure2020::new(layers, heads, region, lengths));
+        let mut in_2021 = paper
+            .has_2021()
+            .then(|| Measure2021::new(layers, arrangement));
+        let mut in_2023 = paper.has_2023().then(|| Measure2023::new(architecture));
         let mut deciding = Deciding::new(layers);
 
         let bar = progress(texts.len());
         for batch in texts.chunks(self.options.batch_size.get()) {
             let inputs: Vec<_> = batch.iter().map(|text| text.input.clone()).collect();
             let has_probe = batch.iter().any(|text| text.probe.is_some());
-            let analyses = self
-                .analyzer
-                .analyze_tokenized(&inputs, &self.request(has_probe))?;
+            let request = self.request(has_probe);
+            let analyses = self.analyzer.analyze_tokenized(&inputs, &request)?;
             for (text, analysis) in batch.iter().zip(&analyses) {
                 if let Some(measure) = &mut in_2020 {
                     measure
@@ -179,6 +211,9 @@ impl Experiments<'_> {
                         .with_context(|| text.id.clone())?;
                 }
             }
+            if let Some(measure) = &mut in_2023 {
+                measure.push(self.analyzer, batch, self.special)?;
+            }
             bar.inc(batch.len() as u64);
         }
         bar.finish_and_clear();
@@ -187,6 +222,20 @@ impl Experiments<'_> {
         if let Some(mut measure) = in_2020 {
             let mut section = Section::of_paper("2020", &figures[0]);
             section.tables = measure.tables(self.ranks, &figures[0]);
+            if arrangement == Arrangement::PreLn {
+                section.remark(
+                    "A pre-LN model attends to normalized vectors: f(x) stands for f(LN(x)), and x \
+                     for the layer's input before that.",
+                );
+            }
+            if region == Region::LowerTriangle {
+                section.remark(
+                    "No token of a causal model sees a later one: means over targets count 0 for \
+                     those before the source, which is why early tokens receive more. The \
+                     correlation of α and ‖f(x)‖ is left out, since it would be that of these \
+                     zeros.",
+                );
+            }
             section.figure(
                 "alpha_and_norm",
                 "α of at least 1e-5 against ‖f(x)‖, by category of the source; up to 300 pairs of each",
@@ -196,6 +245,12 @@ impl Experiments<'_> {
         }
         if let Some(measure) = in_2021 {
             let mut section = Section::of_paper("2021", &figures[1]);
+            if arrangement == Arrangement::PreLn {
+                section.remark(
+                    "A pre-LN layer normalizes before attention, so that LN+ATTN+RES is its whole \
+                     attention block; it has no ATTNRES-N apart from that, and no ATTNRESLN-N.",
+                );
+            }
             let checkpoint = self.analyzer.checkpoint();
             section.tables = measure.tables(checkpoint, self.ranks, &figures[1])?;
             let maps = NormMaps::of(self.analyzer, texts)?;
@@ -216,6 +271,24 @@ impl Experiments<'_> {
                 "Figure 4: frequency rank against mixing ratio; up to 300 tokens",
                 measure.frequency_figure(title)?,
             );
+            sections.push(section);
+        }
+        if let Some(measure) = in_2023 {
+            let mut section = Section::of_2023();
+            section.tables = measure.tables(self.analyzer, texts)?;
+            section.figure(
+                "contextualization_change",
+                "Contextualization change by layer and component",
+                measure.change_figure(title)?,
+            );
+            let maps = measure.map_figures(self.analyzer, texts, title)?;
+            for (layer, svg) in (1..).zip(maps) {
+                section.figure(
+                    &format!("feed_forward_maps_layer_{layer}"),
+                    &format!("Norm maps before and behind FF of layer {layer} for one text"),
+                    svg,
+                );
+            }
             sections.push(section);
         }
         let tables = deciding.tables();
@@ -241,7 +314,9 @@ impl Experiments<'_> {
         Request {
             quantities: QuantitySet::from_iter(quantities),
             hidden_states: paper.has_2020(),
-            scopes: Some(vec![Scope::Attn, Scope::AttnRes, Scope::Atb]),
+            scopes: Some(attention_block(
+                self.analyzer.model().architecture().arrangement,
+            )),
             ..Request::default()
         }
     }
