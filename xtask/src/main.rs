@@ -25,7 +25,7 @@ struct Arguments {
 enum Command {
     /// Run the papers' experiments and write their tables and figures beside the published numbers
     Reproduce(Box<reproduce::Options>),
-    /// Write docs/REPRODUCTION.md from the bundled model and all-MiniLM-L6-v2
+    /// Write docs/REPRODUCTION.md from the bundled models and all-MiniLM-L6-v2
     ReproduceDocs,
     /// Print how far every quantity is from another implementation's float64
     Accuracy(accuracy::Options),

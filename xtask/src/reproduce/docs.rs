@@ -10,8 +10,9 @@ use super::{Options, run};
 
 /// The runs that docs/REPRODUCTION.md shows: the words after `reproduce`, and
 /// the layer whose norm maps are shown.
-const RUNS: [(&[&str], &str, usize); 2] = [
-    (&[], "bundled-bert", 4),
+const RUNS: [(&[&str], &str, usize); 3] = [
+    (&["--model", "bundled-bert"], "bundled-bert", 4),
+    (&["--model", "bundled-gpt2"], "bundled-gpt2", 4),
     (&["--model", "minilm"], "minilm", 4),
 ];
 
@@ -21,7 +22,7 @@ struct Words {
     options: Options,
 }
 
-/// Runs the bundled model and MiniLM, and writes what they show into docs/.
+/// Runs the bundled models and MiniLM, and writes what they show into docs/.
 pub(crate) fn write() -> anyhow::Result<()> {
     let docs = crate::repository().join("docs");
     let figures = docs.join("figures");
@@ -36,8 +37,8 @@ pub(crate) fn write() -> anyhow::Result<()> {
         let options = Words::try_parse_from(words_after)?.options;
         let report = run::reproduce(&options)?;
         let shown = |picture: &Picture| {
-            let map = picture.name.strip_prefix("norm_maps_layer_");
-            map.is_none_or(|number| number == layer.to_string())
+            let map = picture.name.split_once("_maps_layer_");
+            map.is_none_or(|(_, number)| number == layer.to_string())
         };
         let file = |picture: &Picture| format!("{prefix}-{}.svg", picture.name.replace('_', "-"));
         for picture in report.pictures().filter(|picture| shown(picture)) {
