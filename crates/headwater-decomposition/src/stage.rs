@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use headwater_transformer::{
-    Component, Layer, LayerCapture, LayerNorm, apply_activation, pipeline,
+    COMPONENTS_PER_BLOCK, Component, Layer, LayerCapture, LayerNorm, apply_activation, pipeline,
 };
 
 use crate::diagonal::Diagonal;
@@ -18,9 +18,6 @@ use crate::form::{FeedForwardForm, Form, HeadsForm, Tail};
 use crate::norm_map::OutputMap;
 use crate::slope::{secant, slope};
 use crate::{BiasTreatment, DecompositionOptions, Error};
-
-/// Components of a block; a residual adds the input of its block.
-const BLOCK: usize = 3;
 
 /// What all stages of a layer share.
 #[derive(Debug)]
@@ -112,7 +109,7 @@ pub(crate) fn stages(
         .enumerate()
     {
         let previous = stages.last().cloned();
-        if index % BLOCK == 0 {
+        if index % COMPONENTS_PER_BLOCK == 0 {
             block_input = previous.clone();
         }
         let (step, form) = match (component, &previous) {

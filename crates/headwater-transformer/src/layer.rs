@@ -5,7 +5,7 @@ use headwater_checkpoint::{Activation, Architecture, Arrangement};
 
 use crate::capture::{Activations, Captures, LayerCapture};
 use crate::parameters::ParameterReader;
-use crate::pipeline::{BLOCK, Component, pipeline};
+use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, pipeline};
 use crate::{Error, LayerNorm, Linear, apply_activation};
 
 /// Multi-head self-attention.
@@ -144,7 +144,7 @@ impl Layer {
 
     /// The layer norm at a step of the pipeline: that of the block the step is in.
     pub fn norm_at(&self, step: usize) -> &LayerNorm {
-        if step < BLOCK {
+        if step < COMPONENTS_PER_BLOCK {
             &self.attention_norm
         } else {
             &self.feed_forward_norm
@@ -167,7 +167,7 @@ impl Layer {
         let mut block_input = x.clone();
         let mut state = x;
         for (step, component) in pipeline(self.arrangement).iter().enumerate() {
-            if step % BLOCK == 0 {
+            if step % COMPONENTS_PER_BLOCK == 0 {
                 block_input = state.clone();
             }
             state = match component {

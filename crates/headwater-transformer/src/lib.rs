@@ -28,4 +28,4 @@ pub use headwater_checkpoint::{Activation, Arrangement};
 pub use layer::{FeedForward, Layer, SelfAttention};
 pub use model::{Embeddings, LayerRun, Model, ModelOutput};
 pub use parameters::{LayerNorm, Linear};
-pub use pipeline::{Component, pipeline};
+pub use pipeline::{COMPONENTS_PER_BLOCK, Component, pipeline};

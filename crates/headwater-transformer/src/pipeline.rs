@@ -17,7 +17,7 @@ pub enum Component {
 }
 
 /// Components of a block: a sublayer, its residual connection and its layer norm.
-pub(crate) const BLOCK: usize = 3;
+pub const COMPONENTS_PER_BLOCK: usize = 3;
 
 /// The components of a layer in the order of computation: an attention block
 /// and a feed-forward block of three components each. A residual adds the
