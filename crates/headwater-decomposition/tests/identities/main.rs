@@ -1,0 +1,5 @@
+//! Identities that any decomposition of any layer obeys, on random layers.
+
+mod every_scope;
+mod feed_forward;
+mod random;
