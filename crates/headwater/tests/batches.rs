@@ -96,10 +96,11 @@ fn check_float32(model: &str, texts: &str) {
                 analyzer.encode(&input).unwrap()
             })
             .collect();
-        // On the CPU only sums over sources see the padding, as zeros; a GPU
-        // chooses its kernels by shape.
+        // On burn-flex only sums over sources see the padding, as zeros; the
+        // other backends choose their kernels by shape, and sum in another
+        // order (burn-ndarray came to 1.3e-6 here).
         let tolerance = match device.name() {
-            "flex" | "ndarray" => 1e-6,
+            "flex" => 1e-6,
             _ => 1e-5,
         };
         let (worst, at) = deviation(&analyzer, &inputs);
