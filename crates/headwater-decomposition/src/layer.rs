@@ -156,7 +156,7 @@ impl LayerDecomposition {
     /// `[batch, head, source]`.
     ///
     /// # Source
-    /// Kobayashi et al. 2020, section 2.2: f(x) = (x W_V + b_V) W_O.
+    /// Kobayashi et al. 2020: f(x) = (x W_V + b_V) W_O.
     pub fn transformed_norms(&self) -> Tensor<3> {
         self.shared
             .heads
@@ -170,7 +170,7 @@ impl LayerDecomposition {
     /// `[batch, head, target, source]`.
     ///
     /// # Source
-    /// Kobayashi et al. 2020, section 3.
+    /// Kobayashi et al. 2020, the weighted vectors.
     pub fn weighted_norms(&self) -> Tensor<4> {
         self.shared.weights.clone() * self.transformed_norms().unsqueeze_dim::<4>(2)
     }

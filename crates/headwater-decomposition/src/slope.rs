@@ -17,7 +17,7 @@ use headwater_transformer::{Activation, apply_activation};
 ///
 /// # Source
 /// Integrated gradients (Sundararajan et al. 2017) as Kobayashi et al. 2024
-/// use them, section 3.2; closed form.
+/// use them; closed form.
 pub fn slope<const D: usize>(kind: Activation, p: Tensor<D>) -> Tensor<D> {
     match kind {
         Activation::Gelu => normal_distribution(p),
