@@ -5,7 +5,7 @@
 //! slope is s(p) itself, with no division and nothing to lose at p = 0.
 
 use burn::tensor::{DType, Tensor, activation};
-use headwater_transformer::{Activation, apply_activation};
+use headwater_transformer::{Activation, apply_activation, sigmoid};
 
 /// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at
 /// 0. For relu, which has no derivative there, 0.
@@ -22,8 +22,8 @@ pub fn slope<const D: usize>(kind: Activation, p: Tensor<D>) -> Tensor<D> {
     match kind {
         Activation::Gelu => normal_distribution(p),
         Activation::GeluTanh => TanhGate::at(p).value,
-        Activation::QuickGelu => activation::sigmoid(p * QUICK_GELU),
-        Activation::Silu => activation::sigmoid(p),
+        Activation::QuickGelu => sigmoid(p * QUICK_GELU),
+        Activation::Silu => sigmoid(p),
         Activation::Relu => step(p),
         Activation::Tanh => {
             // tanh(p)/p by its series where p is small; the next term is 62/2835 p⁸.
@@ -108,7 +108,7 @@ fn step<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// σ(c·x) and its first three derivatives in x.
 fn logistic<const D: usize>(x: Tensor<D>, c: f64) -> [Tensor<D>; 4] {
-    let s = activation::sigmoid(x * c);
+    let s = sigmoid(x * c);
     let s1 = s.clone() * (s.clone() * -1.0 + 1.0);
     let s2 = s1.clone() * (s.clone() * -2.0 + 1.0);
     let s3 = s1.clone() * ((s.clone() - 1.0) * s.clone() * 6.0 + 1.0);

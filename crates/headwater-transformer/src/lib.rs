@@ -19,7 +19,7 @@ mod model;
 mod parameters;
 mod pipeline;
 
-pub use activation::apply_activation;
+pub use activation::{apply_activation, sigmoid};
 pub use batch::{TokenBatch, TokenSequence};
 pub use capture::{Activations, Captures, LayerCapture};
 pub use device::{DeviceName, Precision};
