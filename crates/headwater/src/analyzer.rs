@@ -14,7 +14,7 @@ use crate::key::{ArrayKey, LayerArray, MixingMeasure};
 use crate::metrics;
 use crate::request::hidden_state_indices;
 use crate::transformer::{Captures, DeviceName, Model, Precision};
-use crate::{Analysis, Array, Error, Input, Request, TokenizedInput};
+use crate::{Analysis, Array, Error, Input, Request, Scope, TokenizedInput};
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
@@ -233,7 +233,7 @@ impl Analyzer {
     /// as soon as it is there, layer by layer: `sink(input, key, array)`.
     ///
     /// # Errors
-    /// A layer that the model does not have, and whatever `sink` returns.
+    /// A layer or a scope that the model does not have, and whatever `sink` returns.
     pub fn analyze_each(
         &self,
         inputs: &[TokenizedInput],
@@ -245,8 +245,12 @@ impl Analyzer {
         }
         let layers = request.layers_of(self.model.architecture().n_layers)?;
         let arrangement = self.model.architecture().arrangement;
-        let scopes = request.scopes_of(arrangement)?;
         let arrays = request.layer_arrays(arrangement)?;
+        // What is measured on attention alone needs no scope, and so none of
+        // the captures and slopes that a scope brings along.
+        let mut scopes: Vec<Scope> = arrays.iter().filter_map(|array| array.scope()).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
         let options = DecompositionOptions {
             bias_treatment: request.bias_treatment,
             ..DecompositionOptions::default()
