@@ -28,12 +28,17 @@ impl Diagonal {
 
     /// The map with its diagonal set to 0.
     pub(crate) fn zero(&self, map: Tensor<4>) -> Tensor<4> {
-        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
+        map * self.others().unsqueeze()
+    }
+
+    /// 0 on the diagonal, 1 elsewhere.
+    fn others(&self) -> Tensor<2> {
+        self.identity.clone() * -1.0 + 1.0
     }
 
     /// Puts `values` `[batch, token]` on the diagonal of `map` `[batch, token, token]`.
     pub(crate) fn replace(&self, map: Tensor<3>, values: Tensor<2>) -> Tensor<3> {
-        map * (self.identity.clone() * -1.0 + 1.0).unsqueeze()
+        map * self.others().unsqueeze()
             + values.unsqueeze_dim::<3>(2) * self.identity.clone().unsqueeze()
     }
 }

@@ -5,11 +5,12 @@ use headwater_transformer::{LayerNorm, SelfAttention};
 
 use crate::diagonal::identity;
 
-/// α² underflows float32 where α < 1e-19, long before α itself does. The Gram
-/// matrix is scaled by this power of two (exactly) and the norms by the
-/// inverse of its root.
-const GRAM_SCALE: f64 = (1u64 << 60) as f64;
-const NORM_SCALE: f64 = 1.0 / (1u64 << 30) as f64;
+/// Squares underflow float32 below 1e-19, long before the vectors of small
+/// attention weights do. Whatever is squared is scaled by this power of two
+/// first, exactly, and its norm divided by it.
+pub(crate) const VECTOR_SCALE: f64 = (1u64 << 30) as f64;
+/// The same for products of two vectors.
+const GRAM_SCALE: f64 = VECTOR_SCALE * VECTOR_SCALE;
 
 /// Bytes of one block of transformed vectors U.
 const BLOCK_BYTES: usize = 32 << 20;
@@ -100,7 +101,7 @@ impl Gram {
         let diagonal: Tensor<3> = (self.scaled.clone() * identity.unsqueeze())
             .sum_dim(3)
             .squeeze_dim(3);
-        (diagonal.sqrt() * NORM_SCALE).swap_dims(1, 2)
+        (diagonal.sqrt() / VECTOR_SCALE).swap_dims(1, 2)
     }
 
     /// ‖Σ_h α^h_ij U^h_j‖ = sqrt(α_ijᵀ G_j α_ij) for all pairs.
@@ -114,6 +115,6 @@ impl Gram {
         let by_source = weights.clone().permute([0, 3, 2, 1]);
         let squares = (by_source.clone().matmul(self.scaled.clone()) * by_source).sum_dim(3);
         let norms: Tensor<3> = squares.clamp_min(0.0).sqrt().squeeze_dim(3);
-        norms.swap_dims(1, 2) * NORM_SCALE
+        norms.swap_dims(1, 2) / VECTOR_SCALE
     }
 }

@@ -12,11 +12,8 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Tensor;
 
 use crate::form::{FeedForwardForm, Tail};
+use crate::norm_map::VECTOR_SCALE;
 use crate::stage::Shared;
-
-/// Vectors are scaled by this power of two, exactly, before they are squared:
-/// the square of a float32 below 1e-19 is zero.
-const VECTOR_SCALE: f64 = (1u64 << 30) as f64;
 
 /// The feed-forward scopes of a layer that were asked for, computed in one pass.
 #[derive(Debug)]
