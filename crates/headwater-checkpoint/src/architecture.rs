@@ -26,12 +26,19 @@ pub struct Architecture {
     pub max_positions: usize,
     /// Row of the position table that the first token takes: 0, `pad_token_id + 1` in RoBERTa, 2 in OPT.
     pub position_offset: usize,
+    /// Where position vectors come from.
+    pub positions: Positions,
+    /// What word embeddings are multiplied by before positions are added: √d_model in most
+    /// translation models, else 1.
+    pub embedding_scale: f64,
     /// Rows of the token type table; 0 where the model has none (DistilBERT, GPT-2, OPT).
     pub token_types: usize,
     /// The order of a layer's components.
     pub arrangement: Arrangement,
     /// Whether a token sees only itself and what comes before it.
     pub causal: bool,
+    /// Whether each layer has a second attention block whose sources are an encoder's outputs.
+    pub cross_attention: bool,
     /// The ε added to the variance in every layer normalization.
     pub layer_norm_eps: f64,
     /// The feed-forward block's nonlinearity.
@@ -47,15 +54,25 @@ impl Architecture {
     }
 }
 
-/// Where a layer's two normalizations stand.
+/// Where the vectors come from that tell positions apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Positions {
+    /// A table among the parameters.
+    Learned,
+    /// sin(t / 10000^(2k/d)) for the first half of the width, cos for the
+    /// second; k counts within the half. No parameter (Marian).
+    Sinusoidal,
+}
+
+/// Where a layer's normalizations stand.
 ///
 /// Exhaustive on purpose: a new arrangement must not compile before every
 /// crate has said what it does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arrangement {
-    /// Behind each residual connection: ATTN, RES, LN, FF, RES, LN (BERT, RoBERTa).
+    /// Behind each residual connection: ATTN, RES, LN, FF, RES, LN (BERT, RoBERTa, Marian, BART).
     PostLn,
-    /// Before each sublayer: LN, ATTN, RES, LN, FF, RES (GPT-2, OPT).
+    /// Before each sublayer: LN, ATTN, RES, LN, FF, RES (GPT-2, OPT, mBART).
     PreLn,
 }
 
@@ -75,6 +92,12 @@ pub enum Family {
     Gpt2,
     /// `opt`: positions start at row 2.
     Opt,
+    /// `marian`: Opus-MT translation models, sinusoidal positions.
+    Marian,
+    /// `bart`: learned positions from row 2, embeddings normalized.
+    Bart,
+    /// `mbart`: BART with the normalizations before the sublayers.
+    Mbart,
 }
 
 /// An elementwise nonlinearity g.

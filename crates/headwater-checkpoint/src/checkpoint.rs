@@ -1,10 +1,10 @@
 //! Opening a checkpoint and reading its parameters.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::families;
+use crate::families::{self, Stacks};
 use crate::resolve::resolve;
 use crate::weights::Weights;
 use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenizer, hub};
@@ -17,7 +17,7 @@ use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenize
 pub struct Checkpoint {
     name: String,
     directory: PathBuf,
-    architecture: Architecture,
+    stacks: Stacks,
     parameters: Vec<Parameter>,
     unused: Vec<UnusedTensor>,
     /// Canonical name to index into `parameters`.
@@ -84,9 +84,9 @@ impl Checkpoint {
             let path = directory.to_owned();
             return Err(Error::MissingDirectory { path });
         }
-        let architecture = families::architecture(&Config::read(directory)?)?;
+        let stacks = families::stacks(&Config::read(directory)?)?;
         let weights = Weights::open(directory)?;
-        let parameters = resolve(&architecture, &weights.tensors)?;
+        let parameters = resolve(&stacks, &weights.tensors)?;
 
         let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
         let unused = weights
@@ -107,7 +107,7 @@ impl Checkpoint {
             directory: directory.to_owned(),
             unused: unused.collect(),
             indices: indices.collect(),
-            architecture,
+            stacks,
             parameters,
             weights,
         })
@@ -123,9 +123,14 @@ impl Checkpoint {
         &self.directory
     }
 
-    /// The sizes and choices of `config.json`.
+    /// The sizes and choices of `config.json`; in a translation model those of its encoder.
     pub fn architecture(&self) -> &Architecture {
-        &self.architecture
+        &self.stacks.first
+    }
+
+    /// The sizes and choices of a translation model's decoder.
+    pub fn decoder(&self) -> Option<&Architecture> {
+        self.stacks.decoder.as_ref()
     }
 
     /// What the architecture uses: embeddings, layer by layer, and what stands behind the layers.
@@ -138,13 +143,22 @@ impl Checkpoint {
         &self.unused
     }
 
-    /// Number of elements in all parameters; parts of one tensor share none of them.
+    /// Number of elements in all parameters. Parts of one tensor share none of
+    /// them; a tensor that two stacks share counts once.
     pub fn parameter_count(&self) -> usize {
-        let elements = self
-            .parameters
+        let mut counted = HashSet::new();
+        self.parameters
             .iter()
-            .map(|p| p.shape.iter().product::<usize>());
-        elements.sum()
+            .filter(|p| counted.insert((&p.name_in_file, p.layout)))
+            .map(|p| p.shape.iter().product::<usize>())
+            .sum()
+    }
+
+    /// The parameter of this canonical name.
+    pub fn parameter(&self, canonical: &str) -> Option<&Parameter> {
+        self.indices
+            .get(canonical)
+            .map(|&index| &self.parameters[index])
     }
 
     /// Whether the architecture has a parameter of this canonical name.

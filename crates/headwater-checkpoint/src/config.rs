@@ -105,6 +105,13 @@ impl Config {
         Ok(eps.unwrap_or(default))
     }
 
+    /// A switch that may be left out.
+    pub(crate) fn switch(&self, field: &'static str, default: bool) -> Result<bool, Error> {
+        Ok(self
+            .optional(field, "true or false", Value::as_bool)?
+            .unwrap_or(default))
+    }
+
     /// Refuses a switch that is set to anything but `supported`, which is also its default.
     ///
     /// A JSON null counts as false, because the models' own code takes it so.

@@ -13,7 +13,7 @@ mod nearest;
 mod resolve;
 mod weights;
 
-pub use architecture::{Activation, Architecture, Arrangement, Family};
+pub use architecture::{Activation, Architecture, Arrangement, Family, Positions};
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
 pub use host_tensor::HostTensor;

@@ -3,32 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Parameter;
-use crate::families::{self, Expected, Table};
+use crate::families::{Expected, Stacks};
 use crate::nearest::nearest;
 use crate::weights::Entry;
-use crate::{Architecture, Error, HostTensor};
+use crate::{Error, HostTensor};
 
-/// Finds every tensor of the architecture and checks its shape and type.
+/// Finds every tensor of the stacks and checks its shape and type.
 pub(crate) fn resolve(
-    architecture: &Architecture,
+    stacks: &Stacks,
     tensors: &BTreeMap<String, Entry>,
 ) -> Result<Vec<Parameter>, Error> {
-    let table = families::table(architecture.family);
-    let prefix = prefix(table, architecture, tensors);
+    let prefix = prefix(stacks, tensors);
     let mut parameters = Vec::new();
     for Expected {
         canonical,
         spellings,
         shape,
         layout,
-    } in table.expected(architecture)
+        head,
+        optional,
+    } in stacks.expected()
     {
         let names: Vec<String> = spellings
             .iter()
-            .map(|name| format!("{prefix}{name}"))
+            .map(|name| in_file(name, prefix, head))
             .collect();
         let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
-            return Err(missing(&names[0], prefix, architecture, tensors));
+            if optional {
+                continue;
+            }
+            return Err(missing(&names[0], prefix, stacks, tensors));
         };
         let name = name.clone();
         let expected = layout.shape_in_file(&shape);
@@ -55,41 +59,39 @@ pub(crate) fn resolve(
     Ok(parameters)
 }
 
+/// The name in the file; what belongs to the head has no prefix.
+fn in_file(name: &str, prefix: &str, head: bool) -> String {
+    let prefix = if head { "" } else { prefix };
+    format!("{prefix}{name}")
+}
+
 /// The prefix that the file uses, which its word embeddings show; else the usual one.
-fn prefix(
-    table: &Table,
-    architecture: &Architecture,
-    tensors: &BTreeMap<String, Entry>,
-) -> &'static str {
-    let words = table.expected(architecture).next();
+fn prefix(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> &'static str {
+    let words = stacks.expected().next();
     let found = words.and_then(|words| {
         let is_used = |prefix: &&&str| {
             let mut names = words.spellings.iter().map(|name| format!("{prefix}{name}"));
             names.any(|name| tensors.contains_key(&name))
         };
-        table.prefixes.iter().find(is_used)
+        stacks.prefixes().iter().find(is_used)
     });
-    found.unwrap_or(&table.prefixes[0])
+    found.unwrap_or(&stacks.prefixes()[0])
 }
 
 /// The error for a tensor that is not there, with the most similar name that is.
-fn missing(
-    name: &str,
-    prefix: &str,
-    architecture: &Architecture,
-    tensors: &BTreeMap<String, Entry>,
-) -> Error {
+fn missing(name: &str, prefix: &str, stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Error {
     // A name that another parameter goes by was not meant here. The file
     // bounds the layers looked at, because the configuration may not.
-    let n_layers = architecture.n_layers.min(tensors.len());
-    let architecture = Architecture {
-        n_layers,
-        ..architecture.clone()
-    };
-    let expected = families::table(architecture.family).expected(&architecture);
-    let taken: BTreeSet<String> = expected
-        .flat_map(|tensor| tensor.spellings)
-        .map(|name| format!("{prefix}{name}"))
+    let mut bounded = stacks.clone();
+    for stack in std::iter::once(&mut bounded.first).chain(&mut bounded.decoder) {
+        stack.n_layers = stack.n_layers.min(tensors.len());
+    }
+    let taken: BTreeSet<String> = bounded
+        .expected()
+        .flat_map(|tensor| {
+            let names = tensor.spellings.into_iter();
+            names.map(move |name| in_file(&name, prefix, tensor.head))
+        })
         .collect();
     let free = tensors.keys().filter(|&name| !taken.contains(name));
     let nearest = nearest(name, free.map(String::as_str));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headwater_checkpoint::{Activation, Architecture, Arrangement, Checkpoint, Family};
+use headwater_checkpoint::{Activation, Architecture, Arrangement, Checkpoint, Family, Positions};
 
 /// Opens a fixture, reads every parameter, and lists the names of what is unused.
 fn open(family: &str) -> (Checkpoint, Vec<String>) {
@@ -43,9 +43,12 @@ fn bert() -> Architecture {
         d_ff: 64,
         max_positions: 40,
         position_offset: 0,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 2,
         arrangement: Arrangement::PostLn,
         causal: false,
+        cross_attention: false,
         layer_norm_eps: 1e-12,
         activation: Activation::Gelu,
         pad_token_id: 0,
@@ -80,6 +83,8 @@ fn roberta_with_positions_behind_the_padding() {
         family: Family::Roberta,
         model_type: "roberta".into(),
         position_offset: 2,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 1,
         layer_norm_eps: 1e-5,
         pad_token_id: 1,
@@ -172,6 +177,7 @@ fn decoder() -> Architecture {
         token_types: 0,
         arrangement: Arrangement::PreLn,
         causal: true,
+        cross_attention: false,
         layer_norm_eps: 1e-5,
         ..bert()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{config, names, serialize, shards, tensors, tokenizer, value, write, write_plain};
 use headwater_checkpoint::{
-    Activation, Architecture, Arrangement, Checkpoint, Dtype, Family, HubOptions,
+    Activation, Architecture, Arrangement, Checkpoint, Dtype, Family, HubOptions, Positions,
 };
 use sha2::{Digest, Sha256};
 
@@ -73,9 +73,12 @@ fn bare_encoder() {
         d_ff: 10,
         max_positions: 7,
         position_offset: 0,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 3,
         arrangement: Arrangement::PostLn,
         causal: false,
+        cross_attention: false,
         layer_norm_eps: 1e-12,
         activation: Activation::Gelu,
         pad_token_id: 0,

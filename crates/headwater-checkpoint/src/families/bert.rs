@@ -1,18 +1,19 @@
 //! BERT: the names that RoBERTa and ELECTRA inherit.
 
 use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, Positions, TokenTypes, Vocab};
+use super::Size::{Embedding, FeedForward, Model, PositionRows, TokenTypes, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["bert.", ""],
     embeddings: &EMBEDDINGS,
     layer_prefix: LAYER_PREFIX,
     layer: &LAYER,
     end: &[],
-};
+}];
 
 pub(super) static EMBEDDINGS: [Module; 4] = [
     Module(
@@ -23,7 +24,7 @@ pub(super) static EMBEDDINGS: [Module; 4] = [
     Module(
         "embeddings.position",
         "embeddings.position_embeddings",
-        Lookup(Positions, Embedding),
+        Lookup(PositionRows, Embedding),
     ),
     Module(
         "embeddings.token_type",
@@ -80,9 +81,12 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         d_ff: config.size("intermediate_size")?,
         max_positions: config.size("max_position_embeddings")?,
         position_offset: 0,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: config.size_if_given("type_vocab_size")?.unwrap_or(2),
         arrangement: Arrangement::PostLn,
         causal: false,
+        cross_attention: false,
         layer_norm_eps: config.layer_norm_eps("layer_norm_eps", 1e-12)?,
         activation: config.activation("hidden_act", Activation::Gelu)?,
         pad_token_id: config.pad_token_id(0)?,

@@ -1,12 +1,13 @@
 //! DistilBERT: names and configuration fields of its own, no token types.
 
 use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
+use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["distilbert.", ""],
     embeddings: &[
         Module(
@@ -17,7 +18,7 @@ pub(super) static TABLE: Table = Table {
         Module(
             "embeddings.position",
             "embeddings.position_embeddings",
-            Lookup(Positions, Embedding),
+            Lookup(PositionRows, Embedding),
         ),
         Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
     ],
@@ -37,7 +38,7 @@ pub(super) static TABLE: Table = Table {
         Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
     ],
     end: &[],
-};
+}];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
     let d_model = config.size("dim")?;
@@ -52,10 +53,13 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         d_ff: config.size("hidden_dim")?,
         max_positions: config.size("max_position_embeddings")?,
         position_offset: 0,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 0,
         // Fixed in the model's code, not in its configuration.
         arrangement: Arrangement::PostLn,
         causal: false,
+        cross_attention: false,
         layer_norm_eps: 1e-12,
         activation: config.activation("activation", Activation::Gelu)?,
         pad_token_id: config.pad_token_id(0)?,

@@ -1,12 +1,13 @@
 //! ELECTRA: BERT's names behind another prefix, and embeddings that may be narrower.
 
 use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, Model, Positions, TokenTypes, Vocab};
+use super::Size::{Embedding, Model, PositionRows, TokenTypes, Vocab};
 use super::{Module, Table, bert};
 use crate::config::Config;
 use crate::{Architecture, Error, Family};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["electra.", ""],
     embeddings: &[
         Module(
@@ -17,7 +18,7 @@ pub(super) static TABLE: Table = Table {
         Module(
             "embeddings.position",
             "embeddings.position_embeddings",
-            Lookup(Positions, Embedding),
+            Lookup(PositionRows, Embedding),
         ),
         Module(
             "embeddings.token_type",
@@ -34,7 +35,7 @@ pub(super) static TABLE: Table = Table {
     layer_prefix: bert::LAYER_PREFIX,
     layer: &bert::LAYER,
     end: &[],
-};
+}];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
     Ok(Architecture {

@@ -1,16 +1,21 @@
 //! GPT-2: matrices stored transposed, with query, key and value side by side in one.
 
 use super::Kind::{Fused, Lookup, Norm, Transposed};
-use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
+use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["transformer.", ""],
     embeddings: &[
         Module("embeddings.word", "wte", Lookup(Vocab, Embedding)),
-        Module("embeddings.position", "wpe", Lookup(Positions, Embedding)),
+        Module(
+            "embeddings.position",
+            "wpe",
+            Lookup(PositionRows, Embedding),
+        ),
     ],
     layer_prefix: "h.",
     layer: &[
@@ -32,7 +37,7 @@ pub(super) static TABLE: Table = Table {
         ),
     ],
     end: &[Module("final_norm", "ln_f", Norm(Model))],
-};
+}];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
     config.require(
@@ -58,9 +63,12 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         d_ff: d_ff.unwrap_or(d_model.saturating_mul(4)),
         max_positions: config.size("n_positions")?,
         position_offset: 0,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 0,
         arrangement: Arrangement::PreLn,
         causal: true,
+        cross_attention: false,
         layer_norm_eps: config.layer_norm_eps("layer_norm_epsilon", 1e-5)?,
         activation: config.activation("activation_function", Activation::GeluTanh)?,
         // There is no padding token, and one that a configuration adds need not

@@ -7,6 +7,7 @@
 mod bert;
 mod distilbert;
 mod electra;
+mod encoder_decoder;
 mod gpt2;
 mod opt;
 mod roberta;
@@ -14,8 +15,10 @@ mod roberta;
 use crate::config::Config;
 use crate::{Architecture, Error, Family, Layout};
 
-/// The checkpoint names of one family.
+/// The checkpoint names of one stack of layers.
 pub(crate) struct Table {
+    /// What stands before the stack's canonical names: nothing, `encoder.` or `decoder.`.
+    canonical: &'static str,
     /// What may stand before every name; the empty prefix is that of a model without a head.
     pub(crate) prefixes: &'static [&'static str],
     /// Everything in front of the layers.
@@ -41,6 +44,13 @@ enum Kind {
     Linear(Size, Size),
     /// A linear layer whose weight the file stores as `[in, out]`.
     Transposed(Size, Size),
+    /// As `Lookup(.1, .2)`, but where two stacks do not share their table it goes by the name `.0`.
+    Shared(&'static str, Size, Size),
+    /// `weight` `[out, in]` behind the stacks, under a name without prefix; only where the
+    /// word embeddings do not serve.
+    Head(Size, Size),
+    /// A row `[1, width]` behind the stacks, under a name without prefix or ending; may be absent.
+    LogitsBias(Size),
     /// Part `.0` of `.1` linear layers side by side, stored as `[in, .1 · out]` and `[.1 · out]`.
     Fused(usize, usize, Size, Size),
 }
@@ -49,7 +59,7 @@ enum Kind {
 #[derive(Clone, Copy)]
 enum Size {
     Vocab,
-    Positions,
+    PositionRows,
     TokenTypes,
     Embedding,
     Model,
@@ -60,7 +70,7 @@ impl Size {
     fn of(self, architecture: &Architecture) -> usize {
         match self {
             Self::Vocab => architecture.vocab_size,
-            Self::Positions => {
+            Self::PositionRows => {
                 let Architecture {
                     max_positions,
                     position_offset,
@@ -87,6 +97,10 @@ pub(crate) struct Expected {
     pub(crate) shape: Vec<usize>,
     /// How the file stores it.
     pub(crate) layout: Layout,
+    /// Whether its name has no prefix: it belongs to the head and not to the stacks.
+    pub(crate) head: bool,
+    /// Whether the file may lack it.
+    pub(crate) optional: bool,
 }
 
 impl Module {
@@ -101,6 +115,8 @@ impl Module {
                 .collect(),
             shape: sizes.iter().map(|size| size.of(architecture)).collect(),
             layout: Layout::AsStored,
+            head: false,
+            optional: false,
         };
         let linear = |layout, out, input| {
             let stored = |tensor| Expected { layout, ..tensor };
@@ -111,6 +127,23 @@ impl Module {
         };
         match *kind {
             Kind::Lookup(rows, columns) => vec![tensor("weight", &["weight"], &[rows, columns])],
+            Kind::Shared(unshared, rows, columns) => {
+                let mut table = tensor("weight", &["weight"], &[rows, columns]);
+                table.spellings.push(format!("{unshared}.weight"));
+                vec![table]
+            }
+            Kind::Head(out, input) => vec![Expected {
+                head: true,
+                ..tensor("weight", &["weight"], &[out, input])
+            }],
+            Kind::LogitsBias(width) => vec![Expected {
+                canonical: (*canonical).to_owned(),
+                spellings: vec![(*name).to_owned()],
+                shape: vec![1, width.of(architecture)],
+                layout: Layout::AsStored,
+                head: true,
+                optional: true,
+            }],
             Kind::Norm(width) => vec![
                 tensor("weight", &["weight", "gamma"], &[width]),
                 tensor("bias", &["bias", "beta"], &[width]),
@@ -133,10 +166,10 @@ impl Table {
     ) -> impl Iterator<Item = Expected> + 'a {
         let outside = |modules: &'a [Module]| {
             let modules = modules.iter();
-            modules.flat_map(|module| module.tensors(("", ""), architecture))
+            modules.flat_map(|module| module.tensors((self.canonical, ""), architecture))
         };
         let layers = (0..architecture.n_layers).flat_map(move |layer| {
-            let canonical = format!("layers.{layer}.");
+            let canonical = format!("{}layers.{layer}.", self.canonical);
             let prefix = format!("{}{layer}.", self.layer_prefix);
             self.layer
                 .iter()
@@ -145,16 +178,45 @@ impl Table {
         // The projection is there only where it has something to do.
         let projects = architecture.d_embedding != architecture.d_model;
         outside(self.embeddings)
-            .filter(move |tensor| {
-                projects || !tensor.canonical.starts_with("embeddings.projection.")
-            })
+            .filter(move |tensor| projects || !tensor.canonical.contains("embeddings.projection."))
             .chain(layers)
             .chain(outside(self.end))
     }
 }
 
-/// The table of a family.
-pub(crate) fn table(family: Family) -> &'static Table {
+/// A configuration, read: one stack of layers, or an encoder and a decoder.
+#[derive(Clone, Debug)]
+pub(crate) struct Stacks {
+    /// The only stack, or the encoder.
+    pub(crate) first: Architecture,
+    /// The decoder of a translation model.
+    pub(crate) decoder: Option<Architecture>,
+    /// Whether logits are products with the word embeddings, so that the file needs no `lm_head`.
+    pub(crate) tied_head: bool,
+}
+
+impl Stacks {
+    /// Every tensor, first stack first.
+    pub(crate) fn expected(&self) -> impl Iterator<Item = Expected> + '_ {
+        let architectures = std::iter::once(&self.first).chain(&self.decoder);
+        tables(self.first.family)
+            .iter()
+            .zip(architectures)
+            .flat_map(|(table, architecture)| table.expected(architecture))
+            .filter(|tensor| !(self.tied_head && tensor.canonical == HEAD))
+    }
+
+    /// What may stand before the names of the stacks.
+    pub(crate) fn prefixes(&self) -> &'static [&'static str] {
+        tables(self.first.family)[0].prefixes
+    }
+}
+
+/// The canonical name of the matrix that logits are products with, where it is not the word embeddings.
+const HEAD: &str = "lm_head.weight";
+
+/// The tables of a family, one a stack.
+fn tables(family: Family) -> &'static [Table] {
     match family {
         Family::Bert => &bert::TABLE,
         Family::Roberta => &roberta::TABLE,
@@ -162,21 +224,33 @@ pub(crate) fn table(family: Family) -> &'static Table {
         Family::Electra => &electra::TABLE,
         Family::Gpt2 => &gpt2::TABLE,
         Family::Opt => &opt::TABLE,
+        Family::Marian => &encoder_decoder::MARIAN,
+        Family::Bart => &encoder_decoder::BART,
+        Family::Mbart => &encoder_decoder::MBART,
     }
 }
 
 /// How a family reads its configuration.
-type Reader = fn(&Config, String) -> Result<Architecture, Error>;
+#[derive(Clone, Copy)]
+enum Reader {
+    /// One stack of layers.
+    Stack(fn(&Config, String) -> Result<Architecture, Error>),
+    /// An encoder and a decoder.
+    EncoderDecoder(fn(&Config, String) -> Result<(Architecture, Architecture), Error>),
+}
 
-const MODEL_TYPES: [(&str, Reader); 8] = [
-    ("bert", bert::architecture),
-    ("roberta", roberta::architecture),
-    ("xlm-roberta", roberta::architecture),
-    ("camembert", roberta::architecture),
-    ("distilbert", distilbert::architecture),
-    ("electra", electra::architecture),
-    ("gpt2", gpt2::architecture),
-    ("opt", opt::architecture),
+const MODEL_TYPES: [(&str, Reader); 11] = [
+    ("bert", Reader::Stack(bert::architecture)),
+    ("roberta", Reader::Stack(roberta::architecture)),
+    ("xlm-roberta", Reader::Stack(roberta::architecture)),
+    ("camembert", Reader::Stack(roberta::architecture)),
+    ("distilbert", Reader::Stack(distilbert::architecture)),
+    ("electra", Reader::Stack(electra::architecture)),
+    ("gpt2", Reader::Stack(gpt2::architecture)),
+    ("opt", Reader::Stack(opt::architecture)),
+    ("marian", Reader::EncoderDecoder(encoder_decoder::marian)),
+    ("bart", Reader::EncoderDecoder(encoder_decoder::bart)),
+    ("mbart", Reader::EncoderDecoder(encoder_decoder::mbart)),
 ];
 
 /// The supported model types, for an error message.
@@ -184,26 +258,48 @@ pub(crate) fn supported() -> String {
     MODEL_TYPES.map(|(name, _)| name).join(", ")
 }
 
-/// The architecture that a configuration describes.
-pub(crate) fn architecture(config: &Config) -> Result<Architecture, Error> {
+/// The stacks that a configuration describes.
+pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
     let model_type = config.text("model_type")?.ok_or(Error::MissingField {
         field: "model_type",
     })?;
-    let Some((_, read)) = MODEL_TYPES.iter().find(|(name, _)| *name == model_type) else {
+    let Some((_, reader)) = MODEL_TYPES.iter().find(|(name, _)| *name == model_type) else {
         return Err(Error::UnsupportedModel {
             model_type: model_type.into(),
         });
     };
     config.refuse_variants()?;
-    let architecture = read(config, model_type.into())?;
-    if !architecture.causal {
+    let stacks = match reader {
+        Reader::Stack(read) => Stacks {
+            first: read(config, model_type.into())?,
+            decoder: None,
+            tied_head: true,
+        },
+        Reader::EncoderDecoder(read) => {
+            let (encoder, decoder) = read(config, model_type.into())?;
+            Stacks {
+                first: encoder,
+                decoder: Some(decoder),
+                tied_head: config.switch("tie_word_embeddings", true)?,
+            }
+        }
+    };
+    if !stacks.first.causal {
         config.require(
             "is_decoder",
             false,
-            "models of this type are supported as encoders only",
+            "models of this type are not supported as decoders alone",
         )?;
     }
-    let Architecture {
+    for architecture in std::iter::once(&stacks.first).chain(&stacks.decoder) {
+        check(architecture)?;
+    }
+    Ok(stacks)
+}
+
+/// Checks sizes against each other.
+fn check(architecture: &Architecture) -> Result<(), Error> {
+    let &Architecture {
         vocab_size,
         pad_token_id,
         n_heads,
@@ -220,5 +316,5 @@ pub(crate) fn architecture(config: &Config) -> Result<Architecture, Error> {
     if d_model % n_heads != 0 {
         return Err(Error::IndivisibleHeads { n_heads, d_model });
     }
-    Ok(architecture)
+    Ok(())
 }

@@ -1,19 +1,20 @@
 //! OPT: the position table has two rows in front that no token takes.
 
 use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, Positions, Vocab};
+use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family};
+use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["model.decoder.", "decoder.", ""],
     embeddings: &[
         Module("embeddings.word", "embed_tokens", Lookup(Vocab, Embedding)),
         Module(
             "embeddings.position",
             "embed_positions",
-            Lookup(Positions, Embedding),
+            Lookup(PositionRows, Embedding),
         ),
     ],
     layer_prefix: "layers.",
@@ -32,7 +33,7 @@ pub(super) static TABLE: Table = Table {
         Module("feed_forward.down", "fc2", Linear(Model, FeedForward)),
     ],
     end: &[Module("final_norm", "final_layer_norm", Norm(Model))],
-};
+}];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
     config.require(
@@ -77,9 +78,12 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         max_positions: config.size("max_position_embeddings")?,
         // Whatever the padding token is.
         position_offset: 2,
+        positions: Positions::Learned,
+        embedding_scale: 1.0,
         token_types: 0,
         arrangement: Arrangement::PreLn,
         causal: true,
+        cross_attention: false,
         // Fixed in the model's code, not in its configuration.
         layer_norm_eps: 1e-5,
         activation: config.activation("activation_function", Activation::Relu)?,

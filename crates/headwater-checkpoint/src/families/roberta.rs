@@ -4,13 +4,14 @@ use super::{Table, bert};
 use crate::config::Config;
 use crate::{Architecture, Error, Family};
 
-pub(super) static TABLE: Table = Table {
+pub(super) static TABLE: [Table; 1] = [Table {
+    canonical: "",
     prefixes: &["roberta.", ""],
     embeddings: &bert::EMBEDDINGS,
     layer_prefix: bert::LAYER_PREFIX,
     layer: &bert::LAYER,
     end: &[],
-};
+}];
 
 /// The rows of the position table up to the padding token's are never used by a real token.
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
