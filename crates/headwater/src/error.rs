@@ -38,6 +38,12 @@ pub enum Error {
         /// The names that exist, comma separated.
         known: String,
     },
+    /// A name that is no array of an analysis.
+    #[error("no array `{name}` in an analysis; keys look like layers.0.norms.atb")]
+    UnknownArray {
+        /// What was asked for.
+        name: String,
+    },
     /// A storage type that does not exist.
     #[error("no storage type `{name}`; use f32 or f16")]
     UnknownStore {

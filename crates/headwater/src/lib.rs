@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod input;
 mod key;
+mod read;
 mod request;
 
 pub use analysis::Analysis;
@@ -24,5 +25,6 @@ pub use error::Error;
 pub use file::{FORMAT, Store};
 pub use input::{Input, TokenizedInput};
 pub use key::{ArrayKey, LayerArray, MixingMeasure};
+pub use read::AnalysisReader;
 pub use request::{Quantity, QuantitySet, Request};
 pub use transformer::{DeviceName, Precision};
