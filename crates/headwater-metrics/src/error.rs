@@ -123,4 +123,48 @@ pub enum MetricsError {
         /// The position of the masked token.
         target: usize,
     },
+
+    /// A name that is none of the known ones.
+    #[error("no {what} {name:?}; known are {known}")]
+    UnknownName {
+        /// What is named.
+        what: &'static str,
+        /// What was given.
+        name: String,
+        /// The names there are, comma separated.
+        known: &'static str,
+    },
+
+    /// A line of word links holds something else.
+    #[error("line {line}: {token:?} is no link; write {expected}, with words counted from {first}")]
+    LinkSyntax {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there.
+        token: String,
+        /// What a link looks like.
+        expected: &'static str,
+        /// The number of the first word.
+        first: usize,
+    },
+
+    /// A link names a word that the sentence does not have.
+    #[error(
+        "line {line}: link {token:?} names {side} word {word}, counted from {first}, \
+         but the sentence has {words} words"
+    )]
+    LinkOutside {
+        /// The line, counted from 1.
+        line: usize,
+        /// The link as it stands there.
+        token: String,
+        /// `source` or `target`.
+        side: &'static str,
+        /// The word as the line counts it.
+        word: usize,
+        /// The number of the first word.
+        first: usize,
+        /// How many words the sentence has.
+        words: usize,
+    },
 }

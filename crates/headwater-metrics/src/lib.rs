@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod alignment;
 mod amplification;
 mod attention;
 mod category;
@@ -24,6 +25,10 @@ mod summary;
 mod table;
 mod words;
 
+pub use alignment::{
+    AlignmentErrorRate, AlignmentSetting, GoldLinks, Link, LinkLine, Links, Numbering,
+    Symmetrization, WordGroups, WordMap,
+};
 pub use amplification::{
     AmplificationOrder, AmplifiedPair, PairSelection, amplification_map, amplified_pairs,
 };

@@ -1,0 +1,16 @@
+//! Word alignment: from maps over tokens to links between words, and how well
+//! the links agree with those that people drew.
+
+mod error_rate;
+mod groups;
+mod links;
+mod setting;
+mod symmetrization;
+mod word_map;
+
+pub use error_rate::AlignmentErrorRate;
+pub use groups::WordGroups;
+pub use links::{GoldLinks, Link, LinkLine, Links, Numbering};
+pub use setting::AlignmentSetting;
+pub use symmetrization::Symmetrization;
+pub use word_map::WordMap;
