@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::config::Config;
 use crate::families::{self, Stacks};
@@ -207,6 +209,13 @@ impl Checkpoint {
     /// Where a file cannot be read.
     pub fn weights_sha256(&self) -> Result<String, Error> {
         self.weights.sha256()
+    }
+
+    /// How many bytes of weights [`Checkpoint::read`] and
+    /// [`Checkpoint::weights_sha256`] have read so far; for another thread
+    /// that shows how far they have come.
+    pub fn bytes_read(&self) -> Arc<AtomicU64> {
+        self.weights.bytes_read.clone()
     }
 
     /// Reads `tokenizer.json`, with padding and truncation switched off.

@@ -16,6 +16,7 @@ mod weights;
 pub use architecture::{Activation, Architecture, Arrangement, Family, Positions};
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
+pub use families::model_types;
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
@@ -41,6 +43,8 @@ pub(crate) struct Weights {
     /// In the order of their names.
     files: Vec<PathBuf>,
     pub(crate) tensors: BTreeMap<String, Entry>,
+    /// Of the tensors and of the hash, so far.
+    pub(crate) bytes_read: Arc<AtomicU64>,
 }
 
 /// The part of an index that is used.
@@ -58,6 +62,7 @@ impl Weights {
             return Ok(Self {
                 files: vec![single],
                 tensors,
+                bytes_read: Arc::default(),
             });
         }
         let index = directory.join(INDEX);
@@ -101,7 +106,11 @@ impl Weights {
                 None => return Err(Error::MissingFromShard { name, shard }),
             };
         }
-        Ok(Self { files, tensors })
+        Ok(Self {
+            files,
+            tensors,
+            bytes_read: Arc::default(),
+        })
     }
 
     /// The little-endian elements of a tensor.
@@ -114,6 +123,8 @@ impl Weights {
             bytes.try_reserve_exact(entry.length)?;
             bytes.resize(entry.length, 0);
             file.read_exact(&mut bytes)?;
+            self.bytes_read
+                .fetch_add(entry.length as u64, Ordering::Relaxed);
             Ok(bytes)
         };
         read().map_err(Error::io(path))
@@ -128,7 +139,10 @@ impl Weights {
             loop {
                 match file.read(&mut buffer).map_err(Error::io(path))? {
                     0 => break,
-                    read => hash.update(&buffer[..read]),
+                    read => {
+                        hash.update(&buffer[..read]);
+                        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 
@@ -43,6 +44,7 @@ pub struct Analyzer {
     model: Model,
     tokenizer: LazyTokenizer,
     weights_sha256: OnceLock<String>,
+    layers_run: Arc<AtomicU64>,
 }
 
 impl Analyzer {
@@ -61,12 +63,25 @@ impl Analyzer {
     /// As [`Analyzer::from_pretrained`], and a precision the device lacks.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model, &options.hub)?;
-        let model = Model::load(&checkpoint, options.device, options.precision)?;
+        Self::from_checkpoint(checkpoint, options.device, options.precision)
+    }
+
+    /// Loads a model from a checkpoint that is open already.
+    ///
+    /// # Errors
+    /// As [`Analyzer::load`].
+    pub fn from_checkpoint(
+        checkpoint: Checkpoint,
+        device: DeviceName,
+        precision: Precision,
+    ) -> Result<Self, Error> {
+        let model = Model::load(&checkpoint, device, precision)?;
         Ok(Self {
             checkpoint,
             model,
             tokenizer: LazyTokenizer::new(),
             weights_sha256: OnceLock::new(),
+            layers_run: Arc::default(),
         })
     }
 
@@ -78,6 +93,24 @@ impl Analyzer {
     /// The model itself.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// How many layers have been run so far, all calls together; for another
+    /// thread that shows how far an analysis has come.
+    pub fn layers_run(&self) -> Arc<AtomicU64> {
+        self.layers_run.clone()
+    }
+
+    /// SHA-256 of the weights; read once.
+    ///
+    /// # Errors
+    /// The weights cannot be read any more.
+    pub fn weights_sha256(&self) -> Result<&str, Error> {
+        if let Some(known) = self.weights_sha256.get() {
+            return Ok(known);
+        }
+        let computed = self.checkpoint.weights_sha256()?;
+        Ok(self.weights_sha256.get_or_init(|| computed))
     }
 
     /// Tokenizes an input and checks it against the model. Nothing is padded
@@ -196,18 +229,11 @@ impl Analyzer {
         input: &TokenizedInput,
         request: &Request,
     ) -> Result<BTreeMap<String, String>, Error> {
-        let weights_sha256 = match self.weights_sha256.get() {
-            Some(known) => known.clone(),
-            None => {
-                let computed = self.checkpoint.weights_sha256()?;
-                self.weights_sha256.get_or_init(|| computed).clone()
-            }
-        };
         let entries = [
             ("format", file::FORMAT.to_owned()),
             ("headwater_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("model", self.checkpoint.name().to_owned()),
-            ("weights_sha256", weights_sha256),
+            ("weights_sha256", self.weights_sha256()?.to_owned()),
             (
                 "architecture",
                 self.checkpoint.architecture().model_type.clone(),
@@ -288,6 +314,7 @@ impl Analyzer {
                     LayerDecomposition::with_options(layer, &capture, &scopes, options)?;
                 send_layer(&decomposition, &arrays, index, &mut split)?;
             }
+            self.layers_run.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -7,13 +7,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use half::f16;
-use serde_json::{Map, Value, json};
-use tempfile::NamedTempFile;
-
 use crate::key::{ArrayKey, LayerArray};
 use crate::transformer::Precision;
-use crate::{Array, Error, TokenizedInput};
+use crate::{Array, Error, TokenizedInput, WholeFile};
+use half::f16;
+use serde_json::{Map, Value, json};
 
 /// The format's name and version, in the metadata of every file.
 pub const FORMAT: &str = "headwater.analysis/1";
@@ -182,10 +180,9 @@ pub(crate) fn matches(path: &Path, layout: &Layout, input: &TokenizedInput) -> b
         .is_ok_and(|whole| whole && found == preamble)
 }
 
-/// Writes an analysis under a temporary name beside its destination and
-/// renames it when it is complete; dropped before that, it leaves nothing.
+/// Writes an analysis layer by layer; dropped before it is finished, it leaves nothing.
 pub(crate) struct AnalysisWriter {
-    file: NamedTempFile,
+    file: WholeFile,
     path: PathBuf,
     places: BTreeMap<ArrayKey, (u64, Element)>,
 }
@@ -196,38 +193,17 @@ impl AnalysisWriter {
         layout: &Layout,
         input: &TokenizedInput,
     ) -> Result<Self, Error> {
-        // A rename would replace a device or fail on a directory only at the end.
-        if path.exists() && !path.is_file() {
-            return Err(Error::NotAFile {
-                path: path.to_owned(),
-            });
-        }
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".headwater-").suffix(".partial");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // An ordinary file's permissions, less the user's mask.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
         let mut writer = Self {
-            file: builder
-                .tempfile_in(folder)
-                .map_err(|source| io("create", path, source))?,
+            file: WholeFile::create(path)?,
             path: path.to_owned(),
             places: layout.places.clone(),
         };
         let preamble = layout.preamble(input);
-        writer
-            .file
-            .as_file()
+        let file = writer.file.file();
+        let written = file
             .set_len(layout.length)
-            .and_then(|()| writer.file.write_all(&preamble))
-            .map_err(|source| io("write", path, source))?;
+            .and_then(|()| file.write_all(&preamble));
+        written.map_err(|source| writer.failed(source))?;
         Ok(writer)
     }
 
@@ -235,18 +211,24 @@ impl AnalysisWriter {
     pub(crate) fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
         let (offset, element) = self.places[key];
         let bytes = encode(key, array, element)?;
-        self.file
+        let file = self.file.file();
+        let written = file
             .seek(SeekFrom::Start(offset))
-            .and_then(|_| self.file.write_all(&bytes))
-            .map_err(|source| io("write", &self.path, source))
+            .and_then(|_| file.write_all(&bytes));
+        written.map_err(|source| self.failed(source))
     }
 
     /// Gives the file its name.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        let Self { file, path, .. } = self;
-        file.persist(&path)
-            .map(drop)
-            .map_err(|error| io("write", &path, error.error))
+        self.file.finish()
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Io {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -284,12 +266,4 @@ fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Er
         (Element::I64, _) => unreachable!("`{key}` is not an array of ids"),
     }
     Ok(bytes)
-}
-
-fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -15,6 +15,7 @@ mod input;
 mod key;
 mod read;
 mod request;
+mod whole_file;
 
 pub use analysis::Analysis;
 pub use analyzer::{Analyzer, LoadOptions};
@@ -28,3 +29,4 @@ pub use key::{ArrayKey, LayerArray, MixingMeasure};
 pub use read::AnalysisReader;
 pub use request::{Quantity, QuantitySet, Request};
 pub use transformer::{DeviceName, Precision};
+pub use whole_file::{WholeFile, exit_without_unfinished_files};

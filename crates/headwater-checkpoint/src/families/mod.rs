@@ -253,9 +253,14 @@ const MODEL_TYPES: [(&str, Reader); 11] = [
     ("mbart", Reader::EncoderDecoder(encoder_decoder::mbart)),
 ];
 
+/// Every `model_type` of `config.json` that can be read, families together.
+pub fn model_types() -> impl Iterator<Item = &'static str> {
+    MODEL_TYPES.iter().map(|(name, _)| *name)
+}
+
 /// The supported model types, for an error message.
 pub(crate) fn supported() -> String {
-    MODEL_TYPES.map(|(name, _)| name).join(", ")
+    model_types().collect::<Vec<_>>().join(", ")
 }
 
 /// The stacks that a configuration describes.

@@ -1,0 +1,112 @@
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tempfile::NamedTempFile;
+
+use crate::Error;
+
+/// The temporary names of the files that are being written.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A file that appears under its name only when it is complete: written under
+/// a temporary name beside its destination and renamed by
+/// [`WholeFile::finish`]; dropped before that, it leaves nothing.
+#[derive(Debug)]
+pub struct WholeFile {
+    file: Option<NamedTempFile>,
+    path: PathBuf,
+}
+
+impl WholeFile {
+    /// Begins a file that will be `path`, in place of what is there.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`] for a directory or a device; [`Error::Io`].
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        // A rename would replace a device or fail on a directory only at the end.
+        if path.exists() && !path.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".headwater-").suffix(".partial");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // An ordinary file's permissions, less the user's mask.
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        // Held while the file is made, so that an exit in between cannot miss it.
+        let mut unfinished = unfinished();
+        let file = builder.tempfile_in(folder).map_err(|source| Error::Io {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        })?;
+        unfinished.push(file.path().to_owned());
+        Ok(Self {
+            file: Some(file),
+            path: path.to_owned(),
+        })
+    }
+
+    /// The file to write to.
+    pub fn file(&mut self) -> &mut File {
+        self.file
+            .as_mut()
+            .expect("the file is there until it is finished")
+            .as_file_mut()
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(mut self) -> Result<(), Error> {
+        let Some(file) = self.file.take() else {
+            return Ok(());
+        };
+        forget(file.path());
+        file.persist(&self.path)
+            .map(drop)
+            .map_err(|error| Error::Io {
+                action: "write",
+                path: self.path.clone(),
+                source: error.error,
+            })
+    }
+}
+
+impl Drop for WholeFile {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            forget(file.path());
+        }
+    }
+}
+
+/// Ends the process after removing every file that is not complete, as a
+/// program does when it is interrupted.
+pub fn exit_without_unfinished_files(status: i32) -> ! {
+    // The lock is kept to the end: no new file can be begun any more.
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        // What cannot be removed does no harm.
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(status)
+}
+
+fn forget(path: &Path) {
+    unfinished().retain(|unfinished| unfinished != path);
+}
+
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
