@@ -14,7 +14,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use headwater_decomposition::{LayerDecomposition, Scope};
 use headwater_transformer::{
     Activation, Arrangement, DeviceName, FeedForward, Layer, LayerCapture, LayerNorm, Linear,
-    SelfAttention,
+    MultiHeadAttention, Sources,
 };
 
 const D_MODEL: usize = 768;
@@ -38,7 +38,7 @@ fn layer(device: &Device) -> Layer {
     };
     Layer {
         arrangement: Arrangement::PostLn,
-        attention: SelfAttention {
+        attention: MultiHeadAttention {
             query: linear(D_MODEL, D_MODEL),
             key: linear(D_MODEL, D_MODEL),
             value: linear(D_MODEL, D_MODEL),
@@ -47,6 +47,7 @@ fn layer(device: &Device) -> Layer {
             causal: false,
         },
         attention_norm: norm(),
+        cross_attention: None,
         feed_forward: FeedForward {
             up: linear(D_MODEL, D_FF),
             down: linear(D_FF, D_MODEL),
@@ -68,7 +69,7 @@ fn maps(layer: &Layer, x: &Tensor<3>) -> f64 {
     let captures = LayerDecomposition::captures(layer.arrangement, scopes)
         .unwrap_or_else(|error| panic!("{error}"));
     let mut capture = LayerCapture::new(0);
-    layer.forward(x.clone(), None, &captures, &mut capture);
+    layer.forward(x.clone(), Sources::default(), &captures, &mut capture);
     let decomposition =
         LayerDecomposition::new(layer, &capture, scopes).unwrap_or_else(|error| panic!("{error}"));
     let scope = decomposition

@@ -1,4 +1,4 @@
-//! The diagonal of token-to-token maps: what a token has from itself.
+//! What a token has from itself: the diagonal of a token-to-token map, or a source apart.
 
 use burn::tensor::Tensor;
 
@@ -40,5 +40,41 @@ impl Diagonal {
     pub(crate) fn replace(&self, map: Tensor<3>, values: Tensor<2>) -> Tensor<3> {
         map * self.others().unsqueeze()
             + values.unsqueeze_dim::<3>(2) * self.identity.clone().unsqueeze()
+    }
+}
+
+/// Where what a target keeps of itself stands among the sources.
+#[derive(Debug, Clone)]
+pub(crate) enum Own {
+    /// Within a sequence: at i = j.
+    Diagonal(Diagonal),
+    /// In cross-attention: nowhere. Its own stream is a source beside the encoder's tokens.
+    Stream,
+}
+
+impl Own {
+    /// α_ii by head, `[batch, head, target, 1]`; none where no source is the target itself.
+    pub(crate) fn weight(&self, weights: &Tensor<4>) -> Option<Tensor<4>> {
+        match self {
+            Own::Diagonal(diagonal) => Some(diagonal.extract(weights.clone())),
+            Own::Stream => None,
+        }
+    }
+
+    /// α without α_ii.
+    pub(crate) fn others(&self, weights: &Tensor<4>) -> Tensor<4> {
+        match self {
+            Own::Diagonal(diagonal) => diagonal.zero(weights.clone()),
+            Own::Stream => weights.clone(),
+        }
+    }
+
+    /// Puts what is measured on the own part, `[batch, target]`, into a map of
+    /// the sources, where it has a place there.
+    pub(crate) fn place(&self, map: Tensor<3>, own: impl FnOnce() -> Tensor<2>) -> Tensor<3> {
+        match self {
+            Own::Diagonal(diagonal) => diagonal.replace(map, own()),
+            Own::Stream => map,
+        }
     }
 }

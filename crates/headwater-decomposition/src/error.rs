@@ -23,6 +23,14 @@ pub enum Error {
         /// The scopes of this arrangement, comma separated.
         known: String,
     },
+    /// A segment that the layer does not have.
+    #[error(
+        "the layer has no segment {segment:?}; layers with cross-attention have SelfAttention and CrossAttention, others have Layer"
+    )]
+    NoSuchSegment {
+        /// The segment.
+        segment: Segment,
+    },
     /// A scope that this decomposition was not asked to reach.
     #[error("scope `{scope}` was not decomposed; name it when the decomposition is made")]
     ScopeNotDecomposed {
@@ -47,4 +55,4 @@ pub enum Error {
     },
 }
 
-use crate::Scope;
+use crate::{Scope, Segment};

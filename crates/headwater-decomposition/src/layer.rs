@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use headwater_transformer::{
-    Activations, Arrangement, Captures, Component, Layer, LayerCapture, pipeline,
+    Activations, Arrangement, COMPONENTS_PER_BLOCK, Captures, Component, Layer, LayerCapture,
 };
 
-use crate::diagonal::identity;
+use crate::diagonal::{Own, identity};
 use crate::form::{Form, HeadsForm};
 use crate::stage::{Shared, Stage, Sum, stages};
 use crate::tiles::FeedForwardMaps;
-use crate::{DecompositionOptions, Error, Scope};
+use crate::{DecompositionOptions, Error, Scope, Segment};
 
 /// One layer's exact decomposition `y_i = Σ_j y_ij + b_i` at the scopes asked for.
 ///
@@ -30,20 +30,40 @@ pub struct LayerDecomposition {
 }
 
 impl LayerDecomposition {
-    /// The captures that the decomposition of these scopes needs.
+    /// The captures that the decomposition of these scopes needs, in a layer
+    /// without cross-attention.
     ///
     /// # Errors
     /// A scope that the arrangement does not have.
     pub fn captures(arrangement: Arrangement, scopes: &[Scope]) -> Result<Captures, Error> {
-        let mut quantities = vec![
-            Activations::Input,
-            Activations::AttentionWeights,
-            Activations::Values,
-        ];
-        let components = longest(arrangement, scopes)?;
-        for (step, component) in pipeline(arrangement)[..components].iter().enumerate() {
+        Self::captures_of(Segment::Layer, arrangement, scopes)
+    }
+
+    /// The captures that the decomposition of a segment at these scopes needs.
+    ///
+    /// # Errors
+    /// A scope that the segment does not have.
+    pub fn captures_of(
+        segment: Segment,
+        arrangement: Arrangement,
+        scopes: &[Scope],
+    ) -> Result<Captures, Error> {
+        let mut quantities = match segment {
+            Segment::CrossAttention => vec![
+                Activations::Component(COMPONENTS_PER_BLOCK - 1),
+                Activations::CrossAttentionWeights,
+                Activations::CrossAttentionValues,
+            ],
+            _ => vec![
+                Activations::Input,
+                Activations::AttentionWeights,
+                Activations::Values,
+            ],
+        };
+        let (components, range) = reached(segment, arrangement, scopes)?;
+        for step in range {
             quantities.push(Activations::Component(step));
-            match component {
+            match components[step] {
                 Component::LayerNorm => quantities.push(Activations::NormScale(step)),
                 Component::FeedForward => quantities.push(Activations::PreActivation),
                 _ => {}
@@ -55,7 +75,8 @@ impl LayerDecomposition {
     /// Decomposes a layer that was run with [`LayerDecomposition::captures`].
     ///
     /// # Errors
-    /// A quantity that was not captured, a scope that the layer does not have.
+    /// A quantity that was not captured, a scope that the layer does not have,
+    /// a layer with cross-attention.
     pub fn new(layer: &Layer, capture: &LayerCapture, scopes: &[Scope]) -> Result<Self, Error> {
         Self::with_options(layer, capture, scopes, DecompositionOptions::default())
     }
@@ -70,10 +91,26 @@ impl LayerDecomposition {
         scopes: &[Scope],
         options: DecompositionOptions,
     ) -> Result<Self, Error> {
+        Self::of_segment(Segment::Layer, layer, capture, scopes, options)
+    }
+
+    /// Decomposes a segment of a layer that was run with
+    /// [`LayerDecomposition::captures_of`].
+    ///
+    /// # Errors
+    /// A quantity that was not captured, a scope or a segment that the layer does not have.
+    pub fn of_segment(
+        segment: Segment,
+        layer: &Layer,
+        capture: &LayerCapture,
+        scopes: &[Scope],
+        options: DecompositionOptions,
+    ) -> Result<Self, Error> {
         let arrangement = layer.arrangement;
-        let components = longest(arrangement, scopes)?;
-        let shared = Arc::new(Shared::new(layer, capture, options)?);
-        let stages = stages(&shared, capture, components)?;
+        let (_, range) = reached(segment, arrangement, scopes)?;
+        let components = range.len();
+        let shared = Arc::new(Shared::new(layer, segment, capture, options)?);
+        let stages = stages(&shared, capture, range)?;
         // Components before attention have no stage.
         let skipped = components - stages.len();
 
@@ -83,7 +120,7 @@ impl LayerDecomposition {
         let asked: Vec<(Scope, Arc<Stage>)> = ordered
             .into_iter()
             .map(|scope| {
-                let stage = scope.components(arrangement)? - skipped - 1;
+                let stage = segment.components_of(scope, arrangement)? - skipped - 1;
                 Ok((scope, Arc::clone(&stages[stage])))
             })
             .collect::<Result<_, Error>>()?;
@@ -142,8 +179,8 @@ impl LayerDecomposition {
     /// ATTN-W of Kobayashi et al. 2021.
     pub fn mixing_weights(&self) -> Tensor<2> {
         self.shared
-            .diagonal
-            .zero(self.shared.weights.clone())
+            .own
+            .others(&self.shared.weights)
             .sum_dim(3)
             .mean_dim(1)
             .squeeze_dims(&[1, 3])
@@ -176,11 +213,17 @@ impl LayerDecomposition {
     }
 }
 
-/// Components of the longest scope; 0 where there is none.
-fn longest(arrangement: Arrangement, scopes: &[Scope]) -> Result<usize, Error> {
-    scopes.iter().try_fold(0, |longest, scope| {
-        Ok(longest.max(scope.components(arrangement)?))
-    })
+/// A layer's components, and which of them the longest scope of a segment has.
+fn reached(
+    segment: Segment,
+    arrangement: Arrangement,
+    scopes: &[Scope],
+) -> Result<(&'static [Component], Range<usize>), Error> {
+    let longest = scopes.iter().try_fold(0, |longest: usize, &scope| {
+        Ok::<_, Error>(longest.max(segment.components_of(scope, arrangement)?))
+    })?;
+    let (components, segment) = segment.components(arrangement);
+    Ok((components, segment.start..segment.start + longest))
 }
 
 /// One pass for all feed-forward scopes among `forms`; the last is the longest.
@@ -247,10 +290,11 @@ impl ScopeDecomposition {
         };
         // On the diagonal is the norm of a vector that is there anyway, with
         // its residual.
-        shared.diagonal.replace(norms, self.preserving_norms())
+        shared.own.place(norms, || self.preserving_norms())
     }
 
-    /// ‖y_ii‖: how much of itself a token keeps.
+    /// ‖y_ii‖: how much of itself a token keeps; behind cross-attention the
+    /// norm of its own stream.
     ///
     /// # Shapes
     /// `[batch, target]`.
@@ -259,7 +303,8 @@ impl ScopeDecomposition {
     }
 
     /// ‖Σ_{j≠i} y_ij‖: how much a token takes from the others. The norm of the
-    /// sum, not the sum of norms; exactly 0 for a single token.
+    /// sum, not the sum of norms; exactly 0 for a single token. Behind
+    /// cross-attention, how much it takes from the encoder's tokens.
     ///
     /// # Shapes
     /// `[batch, target]`.
@@ -285,6 +330,15 @@ impl ScopeDecomposition {
         row_norms(sum - stage.output.clone()) / row_norms(stage.output.clone())
     }
 
+    /// y_ii: what a token keeps of itself; behind cross-attention the part of
+    /// its own stream.
+    ///
+    /// # Shapes
+    /// `[batch, target, d_model]`.
+    pub fn preserving(&self) -> Tensor<3> {
+        self.stage.sum(Sum::Preserving)
+    }
+
     /// b_i: the part that belongs to no source.
     ///
     /// # Shapes
@@ -301,7 +355,8 @@ impl ScopeDecomposition {
         self.stage.output.clone()
     }
 
-    /// The parts y_ij as vectors, for a range of targets.
+    /// The parts y_ij as vectors, for a range of targets; behind cross-attention
+    /// those of the encoder's tokens, beside [`ScopeDecomposition::preserving`].
     ///
     /// This is the one large result: choose the range to fit memory.
     ///
@@ -324,6 +379,9 @@ impl ScopeDecomposition {
             Parts::Heads(form) => form.parts(&shared.weights, &shared.values, targets.clone()),
             Parts::FeedForward { maps, tail } => maps.parts(*tail, targets.clone()),
         };
+        if matches!(shared.own, Own::Stream) {
+            return Ok(parts);
+        }
         let own = self
             .stage
             .sum(Sum::Preserving)

@@ -15,5 +15,5 @@ mod tiles;
 pub use error::Error;
 pub use layer::{LayerDecomposition, ScopeDecomposition};
 pub use options::{BiasTreatment, DecompositionOptions};
-pub use scope::Scope;
+pub use scope::{Scope, Segment};
 pub use slope::{secant, slope};

@@ -1,7 +1,7 @@
 //! Norm maps by a Gram matrix: ‖y_ij‖ for all pairs, and no y_ij.
 
 use burn::tensor::Tensor;
-use headwater_transformer::{LayerNorm, SelfAttention};
+use headwater_transformer::{LayerNorm, MultiHeadAttention};
 
 use crate::diagonal::identity;
 
@@ -25,7 +25,7 @@ pub(crate) struct OutputMap {
 
 impl OutputMap {
     /// ATTN: f^h(x_j) = v^h_j W_O^h.
-    pub(crate) fn attention(attention: &SelfAttention) -> Self {
+    pub(crate) fn attention(attention: &MultiHeadAttention) -> Self {
         let [d_model, width] = attention.output.weight.dims();
         let by_head = attention.output.weight.clone().transpose().reshape([
             attention.n_heads,

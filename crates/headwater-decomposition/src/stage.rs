@@ -6,50 +6,75 @@
 //! a mixing ratio, a bias norm or a reconstruction check. Each sum is computed
 //! when it is first asked for, and once.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Component, Layer, LayerCapture, LayerNorm, apply_activation, pipeline,
+    COMPONENTS_PER_BLOCK, Component, Layer, LayerCapture, LayerNorm, MultiHeadAttention,
+    apply_activation,
 };
 
-use crate::diagonal::Diagonal;
+use crate::diagonal::{Diagonal, Own};
 use crate::form::{FeedForwardForm, Form, HeadsForm, Tail};
 use crate::norm_map::OutputMap;
 use crate::slope::{secant, slope};
-use crate::{BiasTreatment, DecompositionOptions, Error};
+use crate::{BiasTreatment, DecompositionOptions, Error, Segment};
 
 /// What all stages of a layer share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) layer: Layer,
+    /// The attention sublayer that the parts start from.
+    pub(crate) attention: MultiHeadAttention,
     /// α, `[batch, head, target, source]`.
     pub(crate) weights: Tensor<4>,
     /// v, `[batch, head, source, d_head]`.
     pub(crate) values: Tensor<4>,
-    pub(crate) diagonal: Diagonal,
+    pub(crate) own: Own,
     pub(crate) options: DecompositionOptions,
     /// The parts of attention alone.
     pub(crate) heads: Arc<HeadsForm>,
-    /// x, `[batch, token, d_model]`.
+    /// What enters the first block, `[batch, target, d_model]`.
     input: Tensor<3>,
 }
 
 impl Shared {
     pub(crate) fn new(
         layer: &Layer,
+        segment: Segment,
         capture: &LayerCapture,
         options: DecompositionOptions,
     ) -> Result<Self, Error> {
-        let weights = capture.attention_weights()?;
+        let (attention, weights, values, input) = match (segment, &layer.cross_attention) {
+            (Segment::CrossAttention, Some(block)) => (
+                block.attention.clone(),
+                capture.cross_attention_weights()?,
+                capture.cross_attention_values()?,
+                // What the block before it put out.
+                capture.component(COMPONENTS_PER_BLOCK - 1)?,
+            ),
+            (Segment::Layer, None) | (Segment::SelfAttention, Some(_)) => (
+                layer.attention.clone(),
+                capture.attention_weights()?,
+                capture.values()?,
+                capture.input()?,
+            ),
+            (segment, _) => return Err(Error::NoSuchSegment { segment }),
+        };
+        let own = match segment {
+            Segment::CrossAttention => Own::Stream,
+            _ => Own::Diagonal(Diagonal::new(weights.dims()[2], &weights)),
+        };
         Ok(Self {
-            diagonal: Diagonal::new(weights.dims()[2], &weights),
-            weights,
-            values: capture.values()?,
-            input: capture.input()?,
-            heads: Arc::new(HeadsForm::new(OutputMap::attention(&layer.attention), None)),
+            heads: Arc::new(HeadsForm::new(OutputMap::attention(&attention), None)),
             layer: layer.clone(),
+            attention,
+            weights,
+            values,
+            own,
             options,
+            input,
         })
     }
 }
@@ -94,26 +119,25 @@ enum Step {
     FeedForward(Arc<FeedForwardForm>),
 }
 
-/// Runs the first `components` of a layer's pipeline; one stage a component,
-/// less what comes before attention.
+/// Runs components of a layer's pipeline; one stage a component, less what
+/// comes before attention.
 pub(crate) fn stages(
     shared: &Arc<Shared>,
     capture: &LayerCapture,
-    components: usize,
+    components: Range<usize>,
 ) -> Result<Vec<Arc<Stage>>, Error> {
-    let mut stages: Vec<Arc<Stage>> = Vec::with_capacity(components);
+    let mut stages: Vec<Arc<Stage>> = Vec::with_capacity(components.len());
     let mut block_input = None;
-    for (index, component) in pipeline(shared.layer.arrangement)
-        .iter()
-        .take(components)
-        .enumerate()
-    {
+    for index in components {
+        let component = shared.layer.pipeline()[index];
         let previous = stages.last().cloned();
         if index % COMPONENTS_PER_BLOCK == 0 {
             block_input = previous.clone();
         }
         let (step, form) = match (component, &previous) {
-            (Component::Attention, _) => (Step::Attention, Form::Heads(Arc::clone(&shared.heads))),
+            (Component::Attention | Component::CrossAttention, _) => {
+                (Step::Attention, Form::Heads(Arc::clone(&shared.heads)))
+            }
             // A layer norm before attention is part of what f is applied to.
             (_, None) => continue,
             (Component::Residual, Some(previous)) => {
@@ -211,15 +235,15 @@ impl Stage {
 /// leave no correct digit in a token that attends to itself, and a lone token
 /// would mix in rounding noise instead of exactly nothing.
 fn attention(shared: &Shared, sum: Sum) -> Tensor<3> {
-    let attention = &shared.layer.attention;
+    let attention = &shared.attention;
     let project = |by_head| attention.output.product(attention.merge_heads(by_head));
     match sum {
-        Sum::Preserving => {
-            let own_weight = shared.diagonal.extract(shared.weights.clone());
-            project(shared.values.clone() * own_weight)
-        }
+        Sum::Preserving => match shared.own.weight(&shared.weights) {
+            Some(own_weight) => project(shared.values.clone() * own_weight),
+            None => shared.input.zeros_like(),
+        },
         Sum::Mixing => {
-            let others = shared.diagonal.zero(shared.weights.clone());
+            let others = shared.own.others(&shared.weights);
             project(others.matmul(shared.values.clone()))
         }
         Sum::Bias => {

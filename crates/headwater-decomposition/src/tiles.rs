@@ -66,15 +66,15 @@ impl FeedForwardMaps {
     }
 
     fn compute(&self) -> Vec<Tensor<3>> {
-        let [batch, _, tokens, _] = self.shared.weights.dims();
+        let [batch, _, targets, sources] = self.shared.weights.dims();
         // Members by source blocks by target tiles, for each scope.
         let mut members: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
         for member in 0..batch {
             let mut columns: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
-            for sources in ranges(tokens, self.source_block()) {
+            for sources in ranges(sources, self.source_block()) {
                 let source = SourceBlock::new(self, member, sources.clone());
                 let mut rows: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
-                for targets in ranges(tokens, self.target_tile(sources.len())) {
+                for targets in ranges(targets, self.target_tile(sources.len())) {
                     let tile = Tile {
                         member,
                         targets,
@@ -112,10 +112,10 @@ impl FeedForwardMaps {
     /// # Shapes
     /// `[batch, targets, source, d_model]`.
     pub(crate) fn parts(&self, tail: usize, targets: Range<usize>) -> Tensor<4> {
-        let [batch, _, tokens, _] = self.shared.weights.dims();
+        let [batch, _, _, sources] = self.shared.weights.dims();
         let members = (0..batch)
             .map(|member| {
-                let blocks = ranges(tokens, self.source_block())
+                let blocks = ranges(sources, self.source_block())
                     .map(|sources| {
                         let source = SourceBlock::new(self, member, sources.clone());
                         let tile = Tile {
@@ -140,7 +140,7 @@ impl FeedForwardMaps {
 
     /// Whether every source of a tile comes after every target in a causal model.
     fn is_unseen(&self, tile: &Tile) -> bool {
-        self.shared.layer.attention.causal && tile.sources.start >= tile.targets.end
+        self.shared.attention.causal && tile.sources.start >= tile.targets.end
     }
 
     fn zeros(&self, tile: &Tile) -> Tensor<2> {
@@ -153,22 +153,22 @@ impl FeedForwardMaps {
 
     /// Sources for which `v (M W_1)`, `[source, head, d_ff]`, takes a quarter of the budget.
     fn source_block(&self) -> usize {
-        let [_, heads, tokens, _] = self.shared.weights.dims();
+        let [_, heads, _, sources] = self.shared.weights.dims();
         let d_ff = self.form.slope.dims()[2];
         let bytes = heads * d_ff * self.shared.weights.dtype().size();
-        (self.shared.options.tile_bytes / 4 / bytes).clamp(1, tokens)
+        (self.shared.options.tile_bytes / 4 / bytes).clamp(1, sources)
     }
 
     /// Targets for which the tile's pre-activations, twice, and its vectors,
     /// twice, take the rest.
     fn target_tile(&self, sources: usize) -> usize {
-        let [_, _, tokens, _] = self.shared.weights.dims();
+        let [_, _, targets, _] = self.shared.weights.dims();
         let [d_ff, d_model] = [
             self.form.slope.dims()[2],
             self.form.block.down.bias.dims()[0],
         ];
         let bytes = sources * 2 * (d_ff + d_model) * self.shared.weights.dtype().size();
-        (self.shared.options.tile_bytes * 3 / 4 / bytes).clamp(1, tokens)
+        (self.shared.options.tile_bytes * 3 / 4 / bytes).clamp(1, targets)
     }
 
     /// Hands over the parts of a tile, `[source, target, d_model]` times

@@ -17,7 +17,11 @@ pub enum Activations {
     /// v = x W_V + b_V by head, x behind the layer norm where one comes first,
     /// `[batch, head, source, d_head]`.
     Values,
-    /// The output of a component, by its step in the [`pipeline`](crate::pipeline),
+    /// α of cross-attention, `[batch, head, target, source]`.
+    CrossAttentionWeights,
+    /// v of cross-attention, from the encoder's outputs, `[batch, head, source, d_head]`.
+    CrossAttentionValues,
+    /// The output of a component, by its step in [`Layer::pipeline`](crate::Layer::pipeline),
     /// `[batch, token, d_model]`.
     Component(usize),
     /// s(y) of the layer norm at a step of the pipeline, `[batch, token, 1]`.
@@ -32,6 +36,8 @@ impl fmt::Display for Activations {
             Activations::Input => f.write_str("the input"),
             Activations::AttentionWeights => f.write_str("the attention weights"),
             Activations::Values => f.write_str("the values"),
+            Activations::CrossAttentionWeights => f.write_str("the cross-attention weights"),
+            Activations::CrossAttentionValues => f.write_str("the cross-attention values"),
             Activations::Component(step) => write!(f, "the output of component {step}"),
             Activations::NormScale(step) => write!(f, "the scale of the layer norm at step {step}"),
             Activations::PreActivation => f.write_str("the feed-forward pre-activation"),
@@ -171,6 +177,22 @@ impl LayerCapture {
     /// It was not captured.
     pub fn values(&self) -> Result<Tensor<4>, Error> {
         self.heads(Activations::Values)
+    }
+
+    /// [`Activations::CrossAttentionWeights`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn cross_attention_weights(&self) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::CrossAttentionWeights)
+    }
+
+    /// [`Activations::CrossAttentionValues`].
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn cross_attention_values(&self) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::CrossAttentionValues)
     }
 
     /// [`Activations::Component`].

@@ -74,6 +74,17 @@ impl DeviceName {
             Precision::F64 => self.name() != "wgpu",
         }
     }
+
+    /// Refuses a precision that the device lacks.
+    pub(crate) fn require(self, precision: Precision) -> Result<(), Error> {
+        if self.supports(precision) {
+            return Ok(());
+        }
+        Err(Error::UnsupportedPrecision {
+            device: self.to_string(),
+            precision: precision.to_string(),
+        })
+    }
 }
 
 impl fmt::Display for DeviceName {

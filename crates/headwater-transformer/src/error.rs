@@ -41,6 +41,22 @@ pub enum Error {
         /// The precision that was asked for.
         precision: String,
     },
+    /// A translation model where one stack of layers is expected.
+    #[error(
+        "a {model_type} model is an encoder and a decoder; it needs a text and its translation (in Rust: load it as an EncoderDecoder)"
+    )]
+    EncoderDecoder {
+        /// `model_type` of the configuration.
+        model_type: String,
+    },
+    /// A model without cross-attention where a translation model is expected.
+    #[error(
+        "a {model_type} model has no decoder that attends to an encoder; name a translation model (marian, bart or mbart)"
+    )]
+    NoDecoder {
+        /// `model_type` of the configuration.
+        model_type: String,
+    },
     /// A batch without a sequence, or a sequence without a token.
     #[error("sequence {index} has no tokens; give at least one token id")]
     EmptySequence {

@@ -5,12 +5,12 @@ use headwater_checkpoint::{Activation, Architecture, Arrangement};
 
 use crate::capture::{Activations, Captures, LayerCapture};
 use crate::parameters::ParameterReader;
-use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, pipeline};
+use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, cross_attention_pipeline, pipeline};
 use crate::{Error, LayerNorm, Linear, apply_activation};
 
-/// Multi-head self-attention.
+/// Multi-head attention: within a sequence, or to the outputs of an encoder.
 #[derive(Debug, Clone)]
-pub struct SelfAttention {
+pub struct MultiHeadAttention {
     /// W_Q, b_Q.
     pub query: Linear,
     /// W_K, b_K.
@@ -23,6 +23,34 @@ pub struct SelfAttention {
     pub n_heads: usize,
     /// Whether a token sees only itself and what comes before it.
     pub causal: bool,
+}
+
+/// A layer's second attention block, whose sources are an encoder's outputs.
+#[derive(Debug, Clone)]
+pub struct CrossAttention {
+    /// The attention sublayer: queries of the layer's own tokens, keys and values of the encoder's.
+    pub attention: MultiHeadAttention,
+    /// The block's layer norm, behind it (post-LN) or before it (pre-LN).
+    pub norm: LayerNorm,
+}
+
+/// What an attention sublayer may look at.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// Added to the attention scores: `[batch or 1, 1, target or 1, source]`.
+    pub score_bias: Option<&'a Tensor<4>>,
+    /// The outputs of an encoder, for layers with cross-attention.
+    pub encoder: Option<&'a EncoderOutput>,
+}
+
+/// What a decoder attends to.
+#[derive(Debug, Clone)]
+pub struct EncoderOutput {
+    /// The encoder's last hidden states, behind its final layer norm where it
+    /// has one, `[batch, source, d_model]`.
+    pub hidden_states: Tensor<3>,
+    /// What hides padded sources, `[batch, 1, 1, source]`; nothing where none is padded.
+    pub score_bias: Option<Tensor<4>>,
 }
 
 /// The position-wise feed-forward block `act(x W_1 + b_1) W_2 + b_2`.
@@ -42,16 +70,18 @@ pub struct Layer {
     /// The order of the components.
     pub arrangement: Arrangement,
     /// The attention sublayer.
-    pub attention: SelfAttention,
+    pub attention: MultiHeadAttention,
     /// The layer norm of the attention block: behind it (post-LN) or before it (pre-LN).
     pub attention_norm: LayerNorm,
+    /// The second attention block, in the decoders of translation models.
+    pub cross_attention: Option<CrossAttention>,
     /// The feed-forward sublayer.
     pub feed_forward: FeedForward,
     /// The layer norm of the feed-forward block.
     pub feed_forward_norm: LayerNorm,
 }
 
-impl SelfAttention {
+impl MultiHeadAttention {
     /// `[batch, token, d_model]` to `[batch, head, token, d_head]`.
     pub fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, token, width] = x.dims();
@@ -65,16 +95,19 @@ impl SelfAttention {
         x.swap_dims(1, 2).reshape([batch, token, heads * width])
     }
 
+    /// # Shapes
+    /// `targets`: `[batch, target, d_model]`, asks; `sources`: `[batch, source,
+    /// d_model]`, is looked at; result as `targets`.
     fn forward(
         &self,
-        x: Tensor<3>,
+        targets: Tensor<3>,
+        sources: Tensor<3>,
         score_bias: Option<&Tensor<4>>,
-        captures: &Captures,
-        capture: &mut LayerCapture,
+        keep: &mut dyn FnMut(&Tensor<4>, &Tensor<4>),
     ) -> Tensor<3> {
-        let query = self.split_heads(self.query.forward(x.clone()));
-        let key = self.split_heads(self.key.forward(x.clone()));
-        let value = self.split_heads(self.value.forward(x));
+        let query = self.split_heads(self.query.forward(targets));
+        let key = self.split_heads(self.key.forward(sources.clone()));
+        let value = self.split_heads(self.value.forward(sources));
         let d_head = query.dims()[3];
 
         let mut scores = query.matmul(rows_in_memory(key.transpose())) / (d_head as f64).sqrt();
@@ -82,10 +115,25 @@ impl SelfAttention {
             scores = scores + bias.clone();
         }
         let weights = activation::softmax(scores, 3);
-        capture.keep_heads(captures, Activations::AttentionWeights, &weights);
-        capture.keep_heads(captures, Activations::Values, &value);
+        keep(&weights, &value);
 
         self.output.forward(self.merge_heads(weights.matmul(value)))
+    }
+
+    fn load(
+        reader: &ParameterReader<'_>,
+        name: &str,
+        n_heads: usize,
+        causal: bool,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            query: reader.linear(&format!("{name}.query"))?,
+            key: reader.linear(&format!("{name}.key"))?,
+            value: reader.linear(&format!("{name}.value"))?,
+            output: reader.linear(&format!("{name}.output"))?,
+            n_heads,
+            causal,
+        })
     }
 }
 
@@ -122,17 +170,27 @@ impl Layer {
     ) -> Result<Self, Error> {
         let name = |part: &str| format!("layers.{index}.{part}");
         let epsilon = architecture.layer_norm_eps;
+        let n_heads = architecture.n_heads;
+        let cross_attention = architecture
+            .cross_attention
+            .then(|| {
+                let attention = name("cross_attention");
+                Ok::<_, Error>(CrossAttention {
+                    attention: MultiHeadAttention::load(reader, &attention, n_heads, false)?,
+                    norm: reader.layer_norm(&name("cross_attention_norm"), epsilon)?,
+                })
+            })
+            .transpose()?;
         Ok(Self {
             arrangement: architecture.arrangement,
-            attention: SelfAttention {
-                query: reader.linear(&name("attention.query"))?,
-                key: reader.linear(&name("attention.key"))?,
-                value: reader.linear(&name("attention.value"))?,
-                output: reader.linear(&name("attention.output"))?,
-                n_heads: architecture.n_heads,
-                causal: architecture.causal,
-            },
+            attention: MultiHeadAttention::load(
+                reader,
+                &name("attention"),
+                n_heads,
+                architecture.causal,
+            )?,
             attention_norm: reader.layer_norm(&name("attention_norm"), epsilon)?,
+            cross_attention,
             feed_forward: FeedForward {
                 up: reader.linear(&name("feed_forward.up"))?,
                 down: reader.linear(&name("feed_forward.down"))?,
@@ -142,37 +200,71 @@ impl Layer {
         })
     }
 
+    /// The components of this layer in the order of computation.
+    pub fn pipeline(&self) -> &'static [Component] {
+        match self.cross_attention {
+            None => pipeline(self.arrangement),
+            Some(_) => cross_attention_pipeline(self.arrangement),
+        }
+    }
+
     /// The layer norm at a step of the pipeline: that of the block the step is in.
     pub fn norm_at(&self, step: usize) -> &LayerNorm {
-        if step < COMPONENTS_PER_BLOCK {
-            &self.attention_norm
-        } else {
-            &self.feed_forward_norm
+        match (step / COMPONENTS_PER_BLOCK, &self.cross_attention) {
+            (0, _) => &self.attention_norm,
+            (1, Some(cross_attention)) => &cross_attention.norm,
+            _ => &self.feed_forward_norm,
         }
     }
 
     /// Runs the layer, keeping what `captures` names.
     ///
     /// # Shapes
-    /// `x`: `[batch, token, d_model]`; `score_bias`, added to the attention
-    /// scores: `[batch or 1, 1, target or 1, source]`; result as `x`.
+    /// `x`: `[batch, token, d_model]`; result as `x`.
+    ///
+    /// # Panics
+    /// A layer with cross-attention without an encoder's output.
     pub fn forward(
         &self,
         x: Tensor<3>,
-        score_bias: Option<&Tensor<4>>,
+        sources: Sources<'_>,
         captures: &Captures,
         capture: &mut LayerCapture,
     ) -> Tensor<3> {
         capture.keep(captures, Activations::Input, &x);
         let mut block_input = x.clone();
         let mut state = x;
-        for (step, component) in pipeline(self.arrangement).iter().enumerate() {
+        for (step, component) in self.pipeline().iter().enumerate() {
             if step % COMPONENTS_PER_BLOCK == 0 {
                 block_input = state.clone();
             }
             state = match component {
-                Component::Attention => {
-                    self.attention.forward(state, score_bias, captures, capture)
+                Component::Attention => self.attention.forward(
+                    state.clone(),
+                    state,
+                    sources.score_bias,
+                    &mut |weights, values| {
+                        capture.keep_heads(captures, Activations::AttentionWeights, weights);
+                        capture.keep_heads(captures, Activations::Values, values);
+                    },
+                ),
+                Component::CrossAttention => {
+                    let (block, encoder) = self
+                        .cross_attention
+                        .as_ref()
+                        .zip(sources.encoder)
+                        .expect("a layer with cross-attention is run behind an encoder");
+                    block.attention.forward(
+                        state,
+                        encoder.hidden_states.clone(),
+                        encoder.score_bias.as_ref(),
+                        &mut |weights, values| {
+                            let quantity = Activations::CrossAttentionWeights;
+                            capture.keep_heads(captures, quantity, weights);
+                            let quantity = Activations::CrossAttentionValues;
+                            capture.keep_heads(captures, quantity, values);
+                        },
+                    )
                 }
                 Component::FeedForward => self.feed_forward.forward(state, captures, capture),
                 Component::Residual => state + block_input.clone(),

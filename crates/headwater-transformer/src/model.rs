@@ -1,62 +1,12 @@
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use headwater_checkpoint::{Architecture, Checkpoint};
 
 use crate::capture::{Captures, LayerCapture};
 use crate::parameters::ParameterReader;
-use crate::{DeviceName, Error, Layer, LayerNorm, Linear, Precision, TokenBatch, TokenSequence};
-
-/// Token, position and type embeddings, with their layer norm.
-#[derive(Debug, Clone)]
-pub struct Embeddings {
-    word: Tensor<2>,
-    position: Tensor<2>,
-    token_type: Option<Tensor<2>>,
-    norm: Option<LayerNorm>,
-    projection: Option<Linear>,
-}
-
-impl Embeddings {
-    fn load(reader: &ParameterReader<'_>, epsilon: f64) -> Result<Self, Error> {
-        let checkpoint = reader.checkpoint;
-        Ok(Self {
-            word: reader.tensor("embeddings.word.weight")?,
-            position: reader.tensor("embeddings.position.weight")?,
-            token_type: checkpoint
-                .has("embeddings.token_type.weight")
-                .then(|| reader.tensor("embeddings.token_type.weight"))
-                .transpose()?,
-            norm: reader.optional_layer_norm("embeddings.norm", epsilon)?,
-            projection: checkpoint
-                .has("embeddings.projection.weight")
-                .then(|| reader.linear("embeddings.projection"))
-                .transpose()?,
-        })
-    }
-
-    fn forward(&self, batch: &TokenBatch) -> Tensor<3> {
-        let mut x = rows(&self.word, &batch.input_ids) + rows(&self.position, &batch.position_ids);
-        if let Some(table) = &self.token_type {
-            x = x + rows(table, &batch.token_type_ids);
-        }
-        if let Some(norm) = &self.norm {
-            x = norm.forward(x).0;
-        }
-        match &self.projection {
-            Some(projection) => projection.forward(x),
-            None => x,
-        }
-    }
-}
-
-/// Rows of a table: `[rows, width]` and `[batch, token]` to `[batch, token, width]`.
-fn rows(table: &Tensor<2>, ids: &Tensor<2, Int>) -> Tensor<3> {
-    let [batch, token] = ids.dims();
-    let width = table.dims()[1];
-    table
-        .clone()
-        .select(0, ids.clone().reshape([batch * token]))
-        .reshape([batch, token, width])
-}
+use crate::{
+    DeviceName, Embeddings, EncoderOutput, Error, Layer, LayerNorm, Precision, Sources, TokenBatch,
+    TokenSequence,
+};
 
 /// A Transformer, encoder or decoder, whose sublayers are in the open.
 #[derive(Debug, Clone)]
@@ -86,29 +36,42 @@ impl Model {
     /// One copy of the weights is made; the file is read tensor by tensor.
     ///
     /// # Errors
-    /// Whatever [`Checkpoint::read`] refuses, and a precision the device lacks.
+    /// Whatever [`Checkpoint::read`] refuses, a precision the device lacks, and a
+    /// translation model, which [`EncoderDecoder`](crate::EncoderDecoder) loads.
     pub fn load(
         checkpoint: &Checkpoint,
         device_name: DeviceName,
         precision: Precision,
     ) -> Result<Self, Error> {
-        if !device_name.supports(precision) {
-            return Err(Error::UnsupportedPrecision {
-                device: device_name.to_string(),
-                precision: precision.to_string(),
-            });
-        }
-        let architecture = checkpoint.architecture().clone();
+        device_name.require(precision)?;
         let device = device_name.device();
         let reader = ParameterReader {
             checkpoint,
+            stack: "",
             device: &device,
             precision,
         };
+        if checkpoint.decoder().is_some() {
+            return Err(Error::EncoderDecoder {
+                model_type: checkpoint.architecture().model_type.clone(),
+            });
+        }
+        let words = reader.tensor("embeddings.word.weight")?;
+        Self::stack(&reader, checkpoint.architecture(), words, device_name)
+    }
+
+    /// Reads one stack of layers; `words` are its word embeddings.
+    pub(crate) fn stack(
+        reader: &ParameterReader<'_>,
+        architecture: &Architecture,
+        words: Tensor<2>,
+        device_name: DeviceName,
+    ) -> Result<Self, Error> {
+        let architecture = architecture.clone();
         let epsilon = architecture.layer_norm_eps;
-        let embeddings = Embeddings::load(&reader, epsilon)?;
+        let embeddings = Embeddings::load(reader, &architecture, words)?;
         let layers = (0..architecture.n_layers)
-            .map(|index| Layer::load(&reader, index, &architecture))
+            .map(|index| Layer::load(reader, index, &architecture))
             .collect::<Result<_, _>>()?;
         let final_norm = reader.optional_layer_norm("final_norm", epsilon)?;
         Ok(Self {
@@ -117,8 +80,8 @@ impl Model {
             layers,
             final_norm,
             device_name,
-            device,
-            precision,
+            device: reader.device.clone(),
+            precision: reader.precision,
         })
     }
 
@@ -158,10 +121,21 @@ impl Model {
     /// Starts a run that yields one layer at a time, so that a caller can use
     /// and drop each capture before the next layer is computed.
     pub fn run<'a>(&'a self, batch: &'a TokenBatch, captures: Captures) -> LayerRun<'a> {
+        self.run_behind(batch, None, captures)
+    }
+
+    /// A run whose layers may look at an encoder's outputs.
+    pub(crate) fn run_behind<'a>(
+        &'a self,
+        batch: &'a TokenBatch,
+        encoder: Option<&'a EncoderOutput>,
+        captures: Captures,
+    ) -> LayerRun<'a> {
         LayerRun {
             hidden: self.embeddings.forward(batch),
             model: self,
             batch,
+            encoder,
             captures,
             next: 0,
         }
@@ -174,12 +148,8 @@ impl Model {
             .by_ref()
             .filter(|capture| captures.includes_layer(capture.layer()))
             .collect();
-        let last_hidden_state = match &self.final_norm {
-            Some(norm) => norm.forward(run.hidden).0,
-            None => run.hidden,
-        };
         ModelOutput {
-            last_hidden_state,
+            last_hidden_state: run.last_hidden_state(),
             layers,
         }
     }
@@ -189,6 +159,7 @@ impl Model {
 pub struct LayerRun<'a> {
     model: &'a Model,
     batch: &'a TokenBatch,
+    encoder: Option<&'a EncoderOutput>,
     captures: Captures,
     hidden: Tensor<3>,
     next: usize,
@@ -203,6 +174,19 @@ impl LayerRun<'_> {
     pub fn hidden_states(&self) -> Tensor<3> {
         self.hidden.clone()
     }
+
+    /// Runs the layers that are left and returns the last one's output, behind
+    /// the final layer norm where the model has one.
+    ///
+    /// # Shapes
+    /// `[batch, token, d_model]`.
+    pub fn last_hidden_state(mut self) -> Tensor<3> {
+        self.by_ref().for_each(drop);
+        match &self.model.final_norm {
+            Some(norm) => norm.forward(self.hidden).0,
+            None => self.hidden,
+        }
+    }
 }
 
 impl Iterator for LayerRun<'_> {
@@ -213,7 +197,10 @@ impl Iterator for LayerRun<'_> {
         let mut capture = LayerCapture::new(self.next);
         self.hidden = layer.forward(
             self.hidden.clone(),
-            self.batch.score_bias.as_ref(),
+            Sources {
+                score_bias: self.batch.score_bias.as_ref(),
+                encoder: self.encoder,
+            },
             &self.captures,
             &mut capture,
         );

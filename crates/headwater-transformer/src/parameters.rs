@@ -66,15 +66,23 @@ impl LayerNorm {
     }
 }
 
-/// Reads parameters of a checkpoint onto a device.
+/// Reads parameters of one stack of a checkpoint onto a device.
 pub(crate) struct ParameterReader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
+    /// What stands before the stack's names: nothing, `encoder.` or `decoder.`.
+    pub(crate) stack: &'static str,
     pub(crate) device: &'a Device,
     pub(crate) precision: Precision,
 }
 
 impl ParameterReader<'_> {
+    /// Whether the stack has a parameter of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.checkpoint.has(&format!("{}{name}", self.stack))
+    }
+
     pub(crate) fn tensor<const D: usize>(&self, name: &str) -> Result<Tensor<D>, Error> {
+        let name = &format!("{}{name}", self.stack);
         let host = self.checkpoint.read(name)?;
         let shape: [usize; D] = host.shape.as_slice().try_into().map_err(|_| Error::Rank {
             name: name.to_owned(),
@@ -112,8 +120,7 @@ impl ParameterReader<'_> {
         name: &str,
         epsilon: f64,
     ) -> Result<Option<LayerNorm>, Error> {
-        self.checkpoint
-            .has(&format!("{name}.weight"))
+        self.has(&format!("{name}.weight"))
             .then(|| self.layer_norm(name, epsilon))
             .transpose()
     }

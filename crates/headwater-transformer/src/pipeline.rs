@@ -6,8 +6,10 @@ use headwater_checkpoint::Arrangement;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Component {
-    /// ATTN: multi-head attention.
+    /// ATTN: multi-head attention within the sequence.
     Attention,
+    /// Multi-head attention to the outputs of an encoder.
+    CrossAttention,
     /// FF: the position-wise feed-forward block.
     FeedForward,
     /// RES: the input of the block is added.
@@ -36,6 +38,36 @@ pub fn pipeline(arrangement: Arrangement) -> &'static [Component] {
         Arrangement::PreLn => &[
             LayerNorm,
             Attention,
+            Residual,
+            LayerNorm,
+            FeedForward,
+            Residual,
+        ],
+    }
+}
+
+/// The components of a layer with cross-attention: three blocks, the second of
+/// which attends to an encoder's outputs.
+pub fn cross_attention_pipeline(arrangement: Arrangement) -> &'static [Component] {
+    use Component::{Attention, CrossAttention, FeedForward, LayerNorm, Residual};
+    match arrangement {
+        Arrangement::PostLn => &[
+            Attention,
+            Residual,
+            LayerNorm,
+            CrossAttention,
+            Residual,
+            LayerNorm,
+            FeedForward,
+            Residual,
+            LayerNorm,
+        ],
+        Arrangement::PreLn => &[
+            LayerNorm,
+            Attention,
+            Residual,
+            LayerNorm,
+            CrossAttention,
             Residual,
             LayerNorm,
             FeedForward,

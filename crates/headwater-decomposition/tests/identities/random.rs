@@ -1,16 +1,16 @@
 //! Random layers, on every enabled device.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use headwater_decomposition::{DecompositionOptions, LayerDecomposition, Scope};
+use headwater_decomposition::{DecompositionOptions, LayerDecomposition, Segment};
 use headwater_fixtures::Deviation;
 use headwater_transformer::{
-    Activation, Arrangement, DeviceName, FeedForward, Layer, LayerCapture, LayerNorm, Linear,
-    Precision, SelfAttention,
+    Activation, Arrangement, CrossAttention, DeviceName, FeedForward, Layer, LayerCapture,
+    LayerNorm, Linear, MultiHeadAttention, Precision, Sources,
 };
 use proptest::prelude::*;
 
 /// Random numbers that depend on nothing but the seed (SplitMix64).
-pub(crate) struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn next(&mut self) -> f64 {
@@ -131,7 +131,7 @@ pub(crate) fn random_layer(shape: Shape, random: &mut Random, setting: &Setting)
         weight: random.tensor([output, input], setting),
         bias: random.tensor([output], setting),
     };
-    let attention = SelfAttention {
+    let attention = MultiHeadAttention {
         query: linear(d, d),
         key: linear(d, d),
         value: linear(d, d),
@@ -153,8 +153,26 @@ pub(crate) fn random_layer(shape: Shape, random: &mut Random, setting: &Setting)
         arrangement: shape.arrangement,
         attention,
         attention_norm: norm(),
+        cross_attention: None,
         feed_forward,
         feed_forward_norm: norm(),
+    }
+}
+
+/// The same layer with a cross-attention block.
+pub(crate) fn with_cross_attention(
+    layer: &Layer,
+    shape: Shape,
+    random: &mut Random,
+    setting: &Setting,
+) -> Layer {
+    let other = random_layer(shape, random, setting);
+    Layer {
+        cross_attention: Some(CrossAttention {
+            attention: other.attention,
+            norm: other.attention_norm,
+        }),
+        ..layer.clone()
     }
 }
 
@@ -176,11 +194,25 @@ pub(crate) fn decompose_with(
     score_bias: Option<&Tensor<4>>,
     options: DecompositionOptions,
 ) -> LayerDecomposition {
-    let scopes = Scope::of(layer.arrangement);
+    let sources = Sources {
+        score_bias,
+        encoder: None,
+    };
+    decompose_segment(Segment::Layer, layer, x, sources, options)
+}
+
+pub(crate) fn decompose_segment(
+    segment: Segment,
+    layer: &Layer,
+    x: &Tensor<3>,
+    sources: Sources<'_>,
+    options: DecompositionOptions,
+) -> LayerDecomposition {
+    let scopes = segment.scopes(layer.arrangement);
     let mut capture = LayerCapture::new(0);
-    let captures = LayerDecomposition::captures(layer.arrangement, scopes).unwrap();
-    layer.forward(x.clone(), score_bias, &captures, &mut capture);
-    LayerDecomposition::with_options(layer, &capture, scopes, options).unwrap()
+    let captures = LayerDecomposition::captures_of(segment, layer.arrangement, scopes).unwrap();
+    layer.forward(x.clone(), sources, &captures, &mut capture);
+    LayerDecomposition::of_segment(segment, layer, &capture, scopes, options).unwrap()
 }
 
 /// The causal mask over `tokens`, `[1, 1, target, source]`.

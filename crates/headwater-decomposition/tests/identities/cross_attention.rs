@@ -1,0 +1,109 @@
+//! What holds behind cross-attention, where the sources are an encoder's
+//! tokens and the target's own stream.
+
+use burn::tensor::Tensor;
+use headwater_decomposition::{
+    BiasTreatment, DecompositionOptions, LayerDecomposition, Scope, Segment,
+};
+use headwater_transformer::{EncoderOutput, Layer, Sources};
+
+use crate::random::*;
+
+/// The segments of a random layer behind a random encoder whose first member
+/// has `padded` tokens that are hidden.
+fn on_random_decoders(
+    property: impl Fn(&LayerDecomposition, &LayerDecomposition, usize, &Setting),
+) {
+    for treatment in [BiasTreatment::Player, BiasTreatment::Fixed] {
+        on_random_layers(|shape, layer, x, setting| {
+            let mut random = Random(shape.seed ^ 1);
+            let layer = with_cross_attention(layer, shape, &mut random, setting);
+            let n_sources = shape.tokens + 2;
+            let hidden = [shape.batch, n_sources, shape.d_model()];
+            let hides = (0..shape.batch * n_sources)
+                .map(|at| if at % n_sources == 0 { -1e30 } else { 0.0 })
+                .collect();
+            let encoder = EncoderOutput {
+                hidden_states: random.tensor(hidden, setting) * 2.0,
+                score_bias: Some(setting.tensor(hides, [shape.batch, 1, 1, n_sources])),
+            };
+            let options = DecompositionOptions {
+                bias_treatment: treatment,
+                ..DecompositionOptions::default()
+            };
+            let sources = Sources {
+                score_bias: None,
+                encoder: Some(&encoder),
+            };
+            let decompose = |segment| decompose_segment(segment, &layer, x, sources, options);
+            property(
+                &decompose(Segment::SelfAttention),
+                &decompose(Segment::CrossAttention),
+                shape.tokens,
+                setting,
+            );
+        });
+    }
+}
+
+#[test]
+fn parts_own_stream_and_bias_sum_to_the_representation() {
+    on_random_decoders(|own, cross, tokens, setting| {
+        for scope in own.scopes() {
+            let parts = scope.parts(0..tokens).unwrap();
+            let sum: Tensor<3> = parts.sum_dim(2).squeeze_dim(2);
+            setting.assert_close(sum + scope.bias(), scope.output(), scope.scope().slug());
+        }
+        for scope in cross.scopes() {
+            let parts = scope.parts(0..tokens).unwrap();
+            let sum: Tensor<3> = parts.sum_dim(2).squeeze_dim(2);
+            let sum = sum + scope.preserving() + scope.bias();
+            setting.assert_close(sum, scope.output(), scope.scope().slug());
+        }
+    });
+}
+
+#[test]
+fn norm_maps_are_the_norms_of_the_parts() {
+    on_random_decoders(|_, cross, tokens, setting| {
+        for scope in cross.scopes() {
+            let parts = scope.parts(0..tokens).unwrap();
+            let sum = parts.clone().sum_dim(2);
+            setting.assert_close(scope.norms(), norms_of(parts), scope.scope().slug());
+            let mixing: Tensor<2> = norms_of(sum).squeeze_dim(2);
+            setting.assert_close(scope.mixing_norms(), mixing, scope.scope().slug());
+        }
+    });
+}
+
+#[test]
+fn a_hidden_source_has_no_part_and_the_own_stream_enters_with_the_residual() {
+    on_random_decoders(|_, cross, _, setting| {
+        for scope in cross.scopes() {
+            let hidden = scope.norms().slice_dim(2, 0..1);
+            setting.assert_close(hidden.clone(), hidden.zeros_like(), "hidden source");
+            let own: f64 = scope.preserving_norms().max().into_scalar::<f64>();
+            assert_eq!(
+                own == 0.0,
+                scope.scope() == Scope::CrossAttn,
+                "{}",
+                scope.scope()
+            );
+        }
+    });
+}
+
+#[test]
+fn a_layer_has_the_segments_of_its_kind() {
+    let plain = |layer: &Layer, segment| {
+        let capture = headwater_transformer::LayerCapture::new(0);
+        let options = DecompositionOptions::default();
+        LayerDecomposition::of_segment(segment, layer, &capture, &[], options)
+    };
+    on_random_layers(|_, layer, _, _| {
+        let error = plain(layer, Segment::CrossAttention)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no segment CrossAttention"), "{error}");
+    });
+}
