@@ -69,6 +69,12 @@ impl Captures {
         }
     }
 
+    /// What either names, of the layers of this one.
+    pub fn and(mut self, other: Self) -> Self {
+        self.quantities.extend(other.quantities);
+        self
+    }
+
     /// Only of these layers.
     pub fn at_layers(mut self, layers: &[usize]) -> Self {
         self.layers = Some(layers.to_vec());

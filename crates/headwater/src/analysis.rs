@@ -4,26 +4,35 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Array3, Dimension};
 
 use crate::file::{AnalysisWriter, Layout, Store};
-use crate::key::{ArrayKey, LayerArray, MixingMeasure};
+use crate::input::Given;
+use crate::key::{ArrayKey, LayerArray, MixingMeasure, Stack};
 use crate::{Array, Error, Scope, TokenizedInput};
 
 /// The analysis of one input: named arrays of every layer that was kept.
 ///
 /// The accessors return float64 copies as `ndarray` arrays, and `None` for
-/// what was not asked for.
+/// what was not asked for. They are those of a model with one stack of layers;
+/// the arrays of a translation model are had by their keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
-    /// What was analysed.
+    /// What was analysed; of a translation model what its encoder read.
     pub input: TokenizedInput,
+    /// What the decoder of a translation model read.
+    pub target: Option<TokenizedInput>,
     /// Model, weights, device and the like; what the file's metadata says.
     pub metadata: BTreeMap<String, String>,
     arrays: BTreeMap<ArrayKey, Array>,
 }
 
 impl Analysis {
-    pub(crate) fn new(input: TokenizedInput, metadata: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(
+        input: TokenizedInput,
+        target: Option<TokenizedInput>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
         Self {
             input,
+            target,
             metadata,
             arrays: BTreeMap::new(),
         }
@@ -38,30 +47,19 @@ impl Analysis {
         &self.input.tokens
     }
 
-    /// The layers that were kept, in order.
+    /// The layers that were kept, in order; of a translation model those that
+    /// were kept of either stack.
     pub fn layers(&self) -> Vec<usize> {
-        let mut layers: Vec<usize> = self
-            .arrays
-            .keys()
-            .filter_map(|key| match key {
-                ArrayKey::Layer { layer, .. } => Some(*layer),
-                ArrayKey::HiddenStates(_) => None,
-            })
-            .collect();
+        let mut layers: Vec<usize> = self.arrays.keys().filter_map(ArrayKey::layer).collect();
+        layers.sort_unstable();
         layers.dedup();
         layers
     }
 
     /// The scopes of which something was kept, shortest first.
     pub fn scopes(&self) -> Vec<Scope> {
-        let mut scopes: Vec<Scope> = self
-            .arrays
-            .keys()
-            .filter_map(|key| match key {
-                ArrayKey::Layer { array, .. } => array.scope(),
-                ArrayKey::HiddenStates(_) => None,
-            })
-            .collect();
+        let arrays = self.arrays.keys().filter_map(ArrayKey::array);
+        let mut scopes: Vec<Scope> = arrays.filter_map(LayerArray::scope).collect();
         scopes.sort_unstable();
         scopes.dedup();
         scopes
@@ -92,14 +90,12 @@ impl Analysis {
             .values()
             .next()
             .map_or_else(Default::default, Array::precision);
-        let layout = Layout::new(
-            self.metadata.clone(),
-            &shapes,
-            self.input.len(),
-            precision,
-            store,
-        );
-        let mut writer = AnalysisWriter::create(path.as_ref(), &layout, &self.input)?;
+        let given = Given {
+            input: &self.input,
+            target: self.target.as_ref(),
+        };
+        let layout = Layout::new(&self.metadata, &shapes, given, precision, store);
+        let mut writer = AnalysisWriter::create(path.as_ref(), &layout)?;
         for (key, array) in &self.arrays {
             writer.write(key, array)?;
         }
@@ -112,7 +108,10 @@ impl Analysis {
 
     /// Hidden states, `[token, d_model]`: 0 is the embedding output, l + 1 the output of layer l.
     pub fn hidden_states(&self, index: usize) -> Option<Array2<f64>> {
-        self.shaped(ArrayKey::HiddenStates(index))
+        self.shaped(ArrayKey::HiddenStates {
+            stack: Stack::Only,
+            index,
+        })
     }
 
     /// α, `[head, target, source]`.

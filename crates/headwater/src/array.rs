@@ -131,31 +131,30 @@ impl Array {
         }
     }
 
-    /// One member of a padded batch: drops the first axis and cuts every axis
-    /// named in `token_axes` (counted without the batch axis) to `tokens`.
-    pub(crate) fn member(&self, index: usize, token_axes: &[usize], tokens: usize) -> Self {
+    /// One member of a padded batch: drops the first axis and cuts each axis
+    /// named in `cuts` (counted without the batch axis) to so many tokens.
+    pub(crate) fn member(&self, index: usize, cuts: &[(usize, usize)]) -> Self {
         fn cut<T: Copy>(
             shape: &[usize],
             values: &[T],
             index: usize,
-            token_axes: &[usize],
-            tokens: usize,
+            cuts: &[(usize, usize)],
         ) -> (Vec<usize>, Vec<T>) {
             let view =
                 ArrayViewD::from_shape(IxDyn(shape), values).expect("shape and values agree");
             let mut view = view.index_axis_move(Axis(0), index);
-            for &axis in token_axes {
+            for &(axis, tokens) in cuts {
                 view.slice_axis_inplace(Axis(axis), Slice::from(0..tokens));
             }
             (view.shape().to_vec(), view.iter().copied().collect())
         }
         match &self.values {
             Values::F32(values) => {
-                let (shape, values) = cut(&self.shape, values, index, token_axes, tokens);
+                let (shape, values) = cut(&self.shape, values, index, cuts);
                 Self::from_f32(shape, values)
             }
             Values::F64(values) => {
-                let (shape, values) = cut(&self.shape, values, index, token_axes, tokens);
+                let (shape, values) = cut(&self.shape, values, index, cuts);
                 Self::from_f64(shape, values)
             }
         }

@@ -7,9 +7,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::input::Given;
 use crate::key::{ArrayKey, LayerArray};
+use crate::layer_arrays::Sink;
 use crate::transformer::Precision;
-use crate::{Array, Error, TokenizedInput, WholeFile};
+use crate::{Array, Error, WholeFile};
 use half::f16;
 use serde_json::{Map, Value, json};
 
@@ -97,7 +99,8 @@ impl Element {
 
 /// Where everything of a file goes; known before anything is computed.
 pub(crate) struct Layout {
-    header: Vec<u8>,
+    /// The bytes of a file up to the first computed array: header and ids.
+    preamble: Vec<u8>,
     /// Offset in the file and element type of each array.
     places: BTreeMap<ArrayKey, (u64, Element)>,
     length: u64,
@@ -105,9 +108,9 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(
-        metadata: BTreeMap<String, String>,
+        metadata: &BTreeMap<String, String>,
         arrays: &[(ArrayKey, Vec<usize>)],
-        tokens: usize,
+        given: Given<'_>,
         precision: Precision,
         store: Store,
     ) -> Self {
@@ -127,8 +130,9 @@ impl Layout {
             );
             start
         };
-        entry("input_ids".to_owned(), Element::I64, &[tokens]);
-        entry("token_type_ids".to_owned(), Element::I64, &[tokens]);
+        for (name, ids) in given.id_lists() {
+            entry(name.to_owned(), Element::I64, &[ids.len()]);
+        }
         // Wide elements first: every array is aligned to its element.
         let mut ordered: Vec<_> = arrays
             .iter()
@@ -143,41 +147,34 @@ impl Layout {
         let mut json = Value::Object(header).to_string().into_bytes();
         // The format aligns the data to 8 bytes by padding the header with spaces.
         json.resize(json.len().next_multiple_of(8), b' ');
-        let mut header = (json.len() as u64).to_le_bytes().to_vec();
-        header.extend(json);
-        let data = header.len() as u64;
+        let mut preamble = (json.len() as u64).to_le_bytes().to_vec();
+        preamble.extend(json);
+        let data = preamble.len() as u64;
+        for (_, ids) in given.id_lists() {
+            preamble.extend(ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()));
+        }
         Self {
             places: starts
                 .into_iter()
                 .map(|(key, start, element)| (key, (data + start as u64, element)))
                 .collect(),
             length: data + offset as u64,
-            header,
+            preamble,
         }
-    }
-
-    /// The bytes of a file up to the first computed array.
-    fn preamble(&self, input: &TokenizedInput) -> Vec<u8> {
-        let mut bytes = self.header.clone();
-        for ids in [&input.input_ids, &input.token_type_ids] {
-            bytes.extend(ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()));
-        }
-        bytes
     }
 }
 
 /// Whether a file is complete and has this layout and input: its header,
 /// which names model, weights, tokens, settings and arrays, is the same to
 /// the byte, and nothing is missing behind it.
-pub(crate) fn matches(path: &Path, layout: &Layout, input: &TokenizedInput) -> bool {
-    let preamble = layout.preamble(input);
-    let mut found = vec![0; preamble.len()];
+pub(crate) fn matches(path: &Path, layout: &Layout) -> bool {
+    let mut found = vec![0; layout.preamble.len()];
     File::open(path)
         .and_then(|mut file| {
             file.read_exact(&mut found)?;
             Ok(file.metadata()?.len() == layout.length)
         })
-        .is_ok_and(|whole| whole && found == preamble)
+        .is_ok_and(|whole| whole && found == layout.preamble)
 }
 
 /// Writes an analysis layer by layer; dropped before it is finished, it leaves nothing.
@@ -188,21 +185,16 @@ pub(crate) struct AnalysisWriter {
 }
 
 impl AnalysisWriter {
-    pub(crate) fn create(
-        path: &Path,
-        layout: &Layout,
-        input: &TokenizedInput,
-    ) -> Result<Self, Error> {
+    pub(crate) fn create(path: &Path, layout: &Layout) -> Result<Self, Error> {
         let mut writer = Self {
             file: WholeFile::create(path)?,
             path: path.to_owned(),
             places: layout.places.clone(),
         };
-        let preamble = layout.preamble(input);
         let file = writer.file.file();
         let written = file
             .set_len(layout.length)
-            .and_then(|()| file.write_all(&preamble));
+            .and_then(|()| file.write_all(&layout.preamble));
         written.map_err(|source| writer.failed(source))?;
         Ok(writer)
     }
@@ -230,6 +222,27 @@ impl AnalysisWriter {
             source,
         }
     }
+}
+
+/// Writes the analyses that `run` hands over array by array, each to its file.
+pub(crate) fn write_each(
+    layouts: &[Layout],
+    paths: &[PathBuf],
+    run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if layouts.len() != paths.len() {
+        return Err(Error::PathCount {
+            inputs: layouts.len(),
+            paths: paths.len(),
+        });
+    }
+    let mut writers = layouts
+        .iter()
+        .zip(paths)
+        .map(|(layout, path)| AnalysisWriter::create(path, layout))
+        .collect::<Result<Vec<_>, Error>>()?;
+    run(&mut |index, key, array| writers[index].write(&key, &array))?;
+    writers.into_iter().try_for_each(AnalysisWriter::finish)
 }
 
 /// The bytes of an array as it is stored.

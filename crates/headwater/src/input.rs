@@ -1,6 +1,6 @@
-use crate::Error;
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::transformer::TokenSequence;
+use crate::{Error, Stack};
 
 /// What is to be analysed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,75 @@ impl TokenizedInput {
         TokenSequence {
             input_ids: self.input_ids.clone(),
             token_type_ids: self.token_type_ids.clone(),
+        }
+    }
+}
+
+/// A text and its translation as a translation model sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedPair {
+    /// What the encoder reads, end mark included.
+    pub source: TokenizedInput,
+    /// What the decoder reads: its start token and the translation, without the
+    /// end mark. Row t predicts the token behind it.
+    pub target: TokenizedInput,
+}
+
+/// The inputs of one analysis: a text, or a text and its translation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) input: &'a TokenizedInput,
+    /// What a decoder was given.
+    pub(crate) target: Option<&'a TokenizedInput>,
+}
+
+impl<'a> Given<'a> {
+    /// One text.
+    pub(crate) fn text(input: &'a TokenizedInput) -> Self {
+        Self {
+            input,
+            target: None,
+        }
+    }
+
+    /// A text and its translation.
+    pub(crate) fn pair(pair: &'a TokenizedPair) -> Self {
+        Self {
+            input: &pair.source,
+            target: Some(&pair.target),
+        }
+    }
+
+    /// The lists of ids of an analysis file, by name.
+    pub(crate) fn id_lists(self) -> Vec<(&'static str, &'a [u32])> {
+        match self.target {
+            None => vec![
+                ("input_ids", &self.input.input_ids),
+                ("token_type_ids", &self.input.token_type_ids),
+            ],
+            Some(target) => vec![
+                ("encoder.input_ids", &self.input.input_ids),
+                ("decoder.input_ids", &target.input_ids),
+            ],
+        }
+    }
+
+    /// The lists of tokens in the metadata of an analysis file, by name.
+    pub(crate) fn token_lists(self) -> Vec<(&'static str, &'a [String])> {
+        match self.target {
+            None => vec![("tokens", &self.input.tokens)],
+            Some(target) => vec![
+                ("encoder.tokens", &self.input.tokens),
+                ("decoder.tokens", &target.tokens),
+            ],
+        }
+    }
+
+    /// The tokens that the layers of a stack have.
+    pub(crate) fn tokens(self, stack: Stack) -> usize {
+        match (stack, self.target) {
+            (Stack::Decoder, Some(target)) => target.len(),
+            _ => self.input.len(),
         }
     }
 }

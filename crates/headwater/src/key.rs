@@ -32,14 +32,43 @@ impl From<Scope> for MixingMeasure {
     }
 }
 
+/// One of a model's stacks of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stack {
+    /// The only one.
+    Only,
+    /// The encoder of a translation model.
+    Encoder,
+    /// The decoder of a translation model.
+    Decoder,
+}
+
+impl Stack {
+    /// What stands before the keys of its arrays: nothing, `encoder.` or `decoder.`.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Stack::Only => "",
+            Stack::Encoder => "encoder.",
+            Stack::Decoder => "decoder.",
+        }
+    }
+}
+
 /// The name of an array of an analysis; displayed as its key in an analysis file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ArrayKey {
     /// Index 0 is the embedding output, l + 1 the output of layer l. `[token, d_model]`.
-    HiddenStates(usize),
+    HiddenStates {
+        /// The stack of layers.
+        stack: Stack,
+        /// From 0 to the number of layers.
+        index: usize,
+    },
     /// An array of a layer.
     Layer {
+        /// The stack of layers.
+        stack: Stack,
         /// The layer, from 0.
         layer: usize,
         /// Which array.
@@ -47,7 +76,41 @@ pub enum ArrayKey {
     },
 }
 
-/// The arrays of one layer.
+impl ArrayKey {
+    /// The stack of layers it belongs to.
+    pub fn stack(&self) -> Stack {
+        match *self {
+            ArrayKey::HiddenStates { stack, .. } | ArrayKey::Layer { stack, .. } => stack,
+        }
+    }
+
+    /// The layer it belongs to; hidden states lie between layers.
+    pub fn layer(&self) -> Option<usize> {
+        match *self {
+            ArrayKey::HiddenStates { .. } => None,
+            ArrayKey::Layer { layer, .. } => Some(layer),
+        }
+    }
+
+    /// Which array of its layer it is.
+    pub fn array(&self) -> Option<LayerArray> {
+        match *self {
+            ArrayKey::HiddenStates { .. } => None,
+            ArrayKey::Layer { array, .. } => Some(array),
+        }
+    }
+}
+
+/// What an axis of an array counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Axis {
+    Head,
+    Target,
+    Source,
+}
+
+/// The arrays of one layer. Sources are the tokens of the stack itself; of the
+/// cross-attention arrays and scopes they are those of the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LayerArray {
@@ -57,6 +120,12 @@ pub enum LayerArray {
     TransformedNorms,
     /// ‖α f^h(x_j)‖, `[head, target, source]`.
     WeightedNorms,
+    /// α of cross-attention, `[head, target, source]`.
+    CrossAttentionWeights,
+    /// ‖f^h(x_j)‖ of cross-attention, `[head, source]`.
+    CrossTransformedNorms,
+    /// ‖α f^h(x_j)‖ of cross-attention, `[head, target, source]`.
+    CrossWeightedNorms,
     /// ‖y_ij‖, `[target, source]`.
     Norms(Scope),
     /// ‖y_ii‖, `[target]`.
@@ -72,9 +141,28 @@ pub enum LayerArray {
 }
 
 impl LayerArray {
-    /// The key of this array in a layer.
+    /// The key of this array in a layer of a model with one stack of layers.
     pub fn at(self, layer: usize) -> ArrayKey {
-        ArrayKey::Layer { layer, array: self }
+        self.of(Stack::Only, layer)
+    }
+
+    /// The key of this array in a layer of a stack.
+    pub fn of(self, stack: Stack, layer: usize) -> ArrayKey {
+        ArrayKey::Layer {
+            stack,
+            layer,
+            array: self,
+        }
+    }
+
+    /// Whether its sources are the tokens of an encoder.
+    pub fn is_cross(self) -> bool {
+        matches!(
+            self,
+            LayerArray::CrossAttentionWeights
+                | LayerArray::CrossTransformedNorms
+                | LayerArray::CrossWeightedNorms
+        ) || self.scope().is_some_and(Scope::is_cross)
     }
 
     /// The scope it belongs to; what is measured on attention weights has none.
@@ -89,6 +177,9 @@ impl LayerArray {
             LayerArray::AttentionWeights
             | LayerArray::TransformedNorms
             | LayerArray::WeightedNorms
+            | LayerArray::CrossAttentionWeights
+            | LayerArray::CrossTransformedNorms
+            | LayerArray::CrossWeightedNorms
             | LayerArray::MixingRatio(_) => None,
         }
     }
@@ -96,9 +187,13 @@ impl LayerArray {
     /// The quantity that asks for it.
     pub fn quantity(self) -> Quantity {
         match self {
-            LayerArray::AttentionWeights => Quantity::AttentionWeights,
-            LayerArray::TransformedNorms => Quantity::TransformedNorms,
-            LayerArray::WeightedNorms => Quantity::WeightedNorms,
+            LayerArray::AttentionWeights | LayerArray::CrossAttentionWeights => {
+                Quantity::AttentionWeights
+            }
+            LayerArray::TransformedNorms | LayerArray::CrossTransformedNorms => {
+                Quantity::TransformedNorms
+            }
+            LayerArray::WeightedNorms | LayerArray::CrossWeightedNorms => Quantity::WeightedNorms,
             LayerArray::Norms(_) => Quantity::Norms,
             LayerArray::PreservingNorms(_)
             | LayerArray::MixingNorms(_)
@@ -108,34 +203,55 @@ impl LayerArray {
         }
     }
 
-    /// Its shape for a sequence of `tokens` and a model of `heads` heads.
-    pub fn shape(self, heads: usize, tokens: usize) -> Vec<usize> {
+    /// What its axes count; none is a single number.
+    pub(crate) fn axes(self) -> &'static [Axis] {
         match self {
-            LayerArray::AttentionWeights | LayerArray::WeightedNorms => {
-                vec![heads, tokens, tokens]
+            LayerArray::AttentionWeights
+            | LayerArray::WeightedNorms
+            | LayerArray::CrossAttentionWeights
+            | LayerArray::CrossWeightedNorms => &[Axis::Head, Axis::Target, Axis::Source],
+            LayerArray::TransformedNorms | LayerArray::CrossTransformedNorms => {
+                &[Axis::Head, Axis::Source]
             }
-            LayerArray::TransformedNorms => vec![heads, tokens],
-            LayerArray::Norms(_) => vec![tokens, tokens],
+            LayerArray::Norms(_) => &[Axis::Target, Axis::Source],
             LayerArray::PreservingNorms(_)
             | LayerArray::MixingNorms(_)
             | LayerArray::MixingRatio(_)
-            | LayerArray::BiasNorms(_) => vec![tokens],
-            LayerArray::ReconstructionError(_) => vec![1],
+            | LayerArray::BiasNorms(_) => &[Axis::Target],
+            LayerArray::ReconstructionError(_) => &[],
         }
+    }
+
+    /// Its shape for so many target and source tokens and a model of `heads` heads.
+    pub fn shape(self, heads: usize, targets: usize, sources: usize) -> Vec<usize> {
+        let shape: Vec<usize> = self
+            .axes()
+            .iter()
+            .map(|axis| match axis {
+                Axis::Head => heads,
+                Axis::Target => targets,
+                Axis::Source => sources,
+            })
+            .collect();
+        if shape.is_empty() { vec![1] } else { shape }
     }
 }
 
 impl fmt::Display for ArrayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.stack().prefix())?;
         let (layer, array) = match self {
-            ArrayKey::HiddenStates(index) => return write!(f, "hidden_states.{index}"),
-            ArrayKey::Layer { layer, array } => (layer, array),
+            ArrayKey::HiddenStates { index, .. } => return write!(f, "hidden_states.{index}"),
+            ArrayKey::Layer { layer, array, .. } => (layer, array),
         };
         write!(f, "layers.{layer}.")?;
         match array {
             LayerArray::AttentionWeights => f.write_str("attention_weights"),
             LayerArray::TransformedNorms => f.write_str("transformed_norms"),
             LayerArray::WeightedNorms => f.write_str("weighted_norms"),
+            LayerArray::CrossAttentionWeights => f.write_str("cross_attention_weights"),
+            LayerArray::CrossTransformedNorms => f.write_str("cross_transformed_norms"),
+            LayerArray::CrossWeightedNorms => f.write_str("cross_weighted_norms"),
             LayerArray::Norms(scope) => write!(f, "norms.{scope}"),
             LayerArray::PreservingNorms(scope) => write!(f, "preserving_norms.{scope}"),
             LayerArray::MixingNorms(scope) => write!(f, "mixing_norms.{scope}"),

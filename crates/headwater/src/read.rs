@@ -10,8 +10,8 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::checkpoint::Arrangement;
-use crate::key::{ArrayKey, LayerArray, MixingMeasure};
+use crate::input::Given;
+use crate::key::{ArrayKey, Axis, LayerArray, MixingMeasure, Stack};
 use crate::{Analysis, Array, Error, FORMAT, Scope, TokenizedInput};
 
 /// A longer header than this is no header; the format's own limit.
@@ -27,6 +27,7 @@ pub struct AnalysisReader {
     path: PathBuf,
     file: File,
     input: TokenizedInput,
+    target: Option<TokenizedInput>,
     metadata: BTreeMap<String, String>,
     places: BTreeMap<ArrayKey, TensorInfo>,
     /// Where the arrays begin in the file.
@@ -108,6 +109,7 @@ impl AnalysisReader {
                 token_type_ids: Vec::new(),
                 tokens: Vec::new(),
             },
+            target: None,
             metadata,
             places,
             data,
@@ -117,9 +119,14 @@ impl AnalysisReader {
         Ok(reader)
     }
 
-    /// What was analysed.
+    /// What was analysed; of a translation model what its encoder read.
     pub fn input(&self) -> &TokenizedInput {
         &self.input
+    }
+
+    /// What the decoder of a translation model read.
+    pub fn target(&self) -> Option<&TokenizedInput> {
+        self.target.as_ref()
     }
 
     /// Model, weights, device and the like.
@@ -132,9 +139,9 @@ impl AnalysisReader {
         self.places.keys()
     }
 
-    /// Whether the file has an array.
-    pub fn contains(&self, key: &ArrayKey) -> bool {
-        self.places.contains_key(key)
+    /// The shape of an array; `None` if the file does not have it.
+    pub fn shape(&self, key: &ArrayKey) -> Option<&[usize]> {
+        Some(&self.places.get(key)?.shape)
     }
 
     /// Reads one array; `None` if the file does not have it. float16 arrives as
@@ -174,13 +181,30 @@ impl AnalysisReader {
     }
 
     fn read_input(&mut self, header: &Metadata) -> Result<(), Error> {
-        let input_ids = self.ids(header, "input_ids")?;
-        let token_type_ids = self.ids(header, "token_type_ids")?;
+        if header.info("decoder.input_ids").is_some() {
+            let encoder = Stack::Encoder.prefix();
+            let decoder = Stack::Decoder.prefix();
+            self.input = self.tokenized(header, encoder)?;
+            self.target = Some(self.tokenized(header, decoder)?);
+        } else {
+            self.input = self.tokenized(header, Stack::Only.prefix())?;
+        }
+        Ok(())
+    }
+
+    fn tokenized(&mut self, header: &Metadata, prefix: &str) -> Result<TokenizedInput, Error> {
+        let input_ids = self.ids(header, &format!("{prefix}input_ids"))?;
+        // Translation models have no token types.
+        let token_type_ids = match prefix {
+            "" => self.ids(header, "token_type_ids")?,
+            _ => vec![0; input_ids.len()],
+        };
+        let name = format!("{prefix}tokens");
         let tokens: Vec<String> = self
             .metadata
-            .get("tokens")
+            .get(&name)
             .and_then(|tokens| serde_json::from_str(tokens).ok())
-            .ok_or_else(|| self.wrong("its metadata has no list `tokens`".to_owned()))?;
+            .ok_or_else(|| self.wrong(format!("its metadata has no list `{name}`")))?;
         let counts = [input_ids.len(), token_type_ids.len(), tokens.len()];
         if counts != [tokens.len(); 3] || tokens.is_empty() {
             return Err(self.wrong(format!(
@@ -188,12 +212,11 @@ impl AnalysisReader {
                 counts[0], counts[1], counts[2]
             )));
         }
-        self.input = TokenizedInput {
+        Ok(TokenizedInput {
             input_ids,
             token_type_ids,
             tokens,
-        };
-        Ok(())
+        })
     }
 
     fn ids(&mut self, header: &Metadata, name: &str) -> Result<Vec<u32>, Error> {
@@ -210,21 +233,35 @@ impl AnalysisReader {
     }
 
     fn check_shapes(&self) -> Result<(), Error> {
-        let tokens = self.input.len();
-        let mut heads = None;
+        let given = Given {
+            input: &self.input,
+            target: self.target.as_ref(),
+        };
+        let mut heads = BTreeMap::new();
         for (key, info) in &self.places {
             if !matches!(info.dtype, Dtype::F16 | Dtype::F32 | Dtype::F64) {
                 let reason = format!("`{key}` is of type {:?}, not floating point", info.dtype);
                 return Err(self.wrong(reason));
             }
             let found = &info.shape;
-            let expected = match key {
-                ArrayKey::HiddenStates(_) => vec![tokens, found.last().copied().unwrap_or(0)],
-                ArrayKey::Layer { array, .. } if array.has_heads() => {
-                    let heads = *heads.get_or_insert(found.first().copied().unwrap_or(0));
-                    array.shape(heads, tokens)
+            let tokens = given.tokens(key.stack());
+            let expected = match *key {
+                ArrayKey::HiddenStates { .. } => {
+                    vec![tokens, found.last().copied().unwrap_or(0)]
                 }
-                ArrayKey::Layer { array, .. } => array.shape(0, tokens),
+                ArrayKey::Layer { stack, array, .. } => {
+                    let heads = match array.has_heads() {
+                        true => *heads
+                            .entry(stack)
+                            .or_insert(found.first().copied().unwrap_or(0)),
+                        false => 0,
+                    };
+                    let sources = match array.is_cross() {
+                        true => given.tokens(Stack::Encoder),
+                        false => tokens,
+                    };
+                    array.shape(heads, tokens, sources)
+                }
             };
             if *found != expected || found.contains(&0) {
                 return Err(self.wrong(format!(
@@ -247,7 +284,11 @@ impl Analysis {
     /// As [`AnalysisReader::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let mut reader = AnalysisReader::open(path)?;
-        let mut analysis = Self::new(reader.input.clone(), reader.metadata.clone());
+        let mut analysis = Self::new(
+            reader.input.clone(),
+            reader.target.clone(),
+            reader.metadata.clone(),
+        );
         let keys: Vec<ArrayKey> = reader.keys().copied().collect();
         for key in keys {
             if let Some(array) = reader.array(&key)? {
@@ -261,20 +302,17 @@ impl Analysis {
 impl LayerArray {
     /// Every array that a layer of some model can have, in the order of a file.
     fn all() -> Vec<Self> {
-        let mut scopes: Vec<Scope> = [Arrangement::PostLn, Arrangement::PreLn]
-            .into_iter()
-            .flat_map(|arrangement| Scope::of(arrangement).iter().copied())
-            .collect();
-        scopes.sort_unstable();
-        scopes.dedup();
         let mut arrays = vec![
             LayerArray::AttentionWeights,
             LayerArray::TransformedNorms,
             LayerArray::WeightedNorms,
+            LayerArray::CrossAttentionWeights,
+            LayerArray::CrossTransformedNorms,
+            LayerArray::CrossWeightedNorms,
             LayerArray::MixingRatio(MixingMeasure::AttentionWeights),
             LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual),
         ];
-        for scope in scopes {
+        for scope in Scope::ALL {
             arrays.extend([
                 LayerArray::Norms(scope),
                 LayerArray::PreservingNorms(scope),
@@ -289,10 +327,7 @@ impl LayerArray {
 
     /// Whether its first axis is the heads.
     fn has_heads(self) -> bool {
-        matches!(
-            self,
-            LayerArray::AttentionWeights | LayerArray::TransformedNorms | LayerArray::WeightedNorms
-        )
+        self.axes().first() == Some(&Axis::Head)
     }
 }
 
@@ -301,13 +336,17 @@ impl FromStr for ArrayKey {
 
     /// The inverse of its display.
     fn from_str(name: &str) -> Result<Self, Error> {
-        let candidates = match name.split('.').collect::<Vec<_>>()[..] {
+        let (stack, rest) = [Stack::Encoder, Stack::Decoder]
+            .into_iter()
+            .find_map(|stack| Some((stack, name.strip_prefix(stack.prefix())?)))
+            .unwrap_or((Stack::Only, name));
+        let candidates = match rest.split('.').collect::<Vec<_>>()[..] {
             ["hidden_states", index] => index
                 .parse()
-                .map(|index| vec![ArrayKey::HiddenStates(index)]),
+                .map(|index| vec![ArrayKey::HiddenStates { stack, index }]),
             ["layers", layer, ..] => layer.parse().map(|layer| {
                 let arrays = LayerArray::all().into_iter();
-                arrays.map(|array| array.at(layer)).collect()
+                arrays.map(|array| array.of(stack, layer)).collect()
             }),
             _ => Ok(Vec::new()),
         };
@@ -340,9 +379,13 @@ mod tests {
 
     #[test]
     fn every_key_is_read_as_it_is_written() {
-        let mut keys: Vec<ArrayKey> = [0, 7, 123].map(ArrayKey::HiddenStates).to_vec();
-        for layer in [0, 11, 100] {
-            keys.extend(LayerArray::all().into_iter().map(|array| array.at(layer)));
+        let mut keys = Vec::new();
+        for stack in [Stack::Only, Stack::Encoder, Stack::Decoder] {
+            keys.extend([0, 7, 123].map(|index| ArrayKey::HiddenStates { stack, index }));
+            for layer in [0, 11, 100] {
+                let arrays = LayerArray::all().into_iter();
+                keys.extend(arrays.map(|array| array.of(stack, layer)));
+            }
         }
         for key in keys {
             assert_eq!(key.to_string().parse::<ArrayKey>().unwrap(), key);

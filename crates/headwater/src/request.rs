@@ -2,8 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::checkpoint::Arrangement;
-use crate::decomposition::BiasTreatment;
-use crate::key::{ArrayKey, LayerArray, MixingMeasure};
+use crate::decomposition::{BiasTreatment, Segment};
+use crate::key::{LayerArray, MixingMeasure};
 use crate::{Error, Scope};
 
 /// A quantity of an analysis; what is not asked for costs neither time nor memory.
@@ -142,87 +142,83 @@ impl Request {
         Ok(layers)
     }
 
-    /// The scopes asked for of a model, shortest first, each once.
+    /// Checks the scopes asked for against a model's segments.
     ///
     /// # Errors
-    /// A scope that the model's layers do not have.
-    pub fn scopes_of(&self, arrangement: Arrangement) -> Result<Vec<Scope>, Error> {
-        let Some(asked) = &self.scopes else {
-            return Ok(Scope::of(arrangement).to_vec());
-        };
-        let mut scopes = asked.clone();
-        scopes.sort_unstable();
-        scopes.dedup();
-        for scope in &scopes {
-            scope.components(arrangement)?;
+    /// A scope that none of them has.
+    pub(crate) fn check_scopes(
+        &self,
+        segments: &[Segment],
+        arrangement: Arrangement,
+    ) -> Result<(), Error> {
+        let known = || segments.iter().flat_map(|s| s.scopes(arrangement));
+        let unknown = self
+            .scopes
+            .iter()
+            .flatten()
+            .find(|&scope| known().all(|k| k != scope));
+        match unknown {
+            None => Ok(()),
+            Some(&scope) => {
+                let mut known: Vec<&str> = Vec::new();
+                for scope in segments.iter().flat_map(|s| s.scopes(arrangement)) {
+                    if !known.contains(&scope.slug()) {
+                        known.push(scope.slug());
+                    }
+                }
+                Err(crate::decomposition::Error::ScopeNotInArrangement {
+                    scope,
+                    known: known.join(", "),
+                }
+                .into())
+            }
         }
-        Ok(scopes)
     }
 
-    /// The arrays of every layer that is kept, in the order of a file.
-    ///
-    /// # Errors
-    /// As [`Request::scopes_of`].
-    pub fn layer_arrays(&self, arrangement: Arrangement) -> Result<Vec<LayerArray>, Error> {
-        let scopes = self.scopes_of(arrangement)?;
+    /// The arrays of a segment of every layer that is kept, in the order of a file.
+    pub(crate) fn segment_arrays(
+        &self,
+        segment: Segment,
+        arrangement: Arrangement,
+    ) -> Vec<LayerArray> {
+        let asked = |scope: &&Scope| match &self.scopes {
+            None => true,
+            Some(scopes) => scopes.contains(scope),
+        };
+        let scopes: Vec<Scope> = segment
+            .scopes(arrangement)
+            .iter()
+            .filter(asked)
+            .copied()
+            .collect();
         let at_scopes = |array: fn(Scope) -> LayerArray| scopes.iter().copied().map(array);
-        let mut arrays = vec![
-            LayerArray::AttentionWeights,
-            LayerArray::TransformedNorms,
-            LayerArray::WeightedNorms,
-        ];
+        let is_cross = segment == Segment::CrossAttention;
+        let mut arrays = match is_cross {
+            true => vec![
+                LayerArray::CrossAttentionWeights,
+                LayerArray::CrossTransformedNorms,
+                LayerArray::CrossWeightedNorms,
+            ],
+            false => vec![
+                LayerArray::AttentionWeights,
+                LayerArray::TransformedNorms,
+                LayerArray::WeightedNorms,
+            ],
+        };
         arrays.extend(at_scopes(LayerArray::Norms));
         arrays.extend(at_scopes(LayerArray::PreservingNorms));
         arrays.extend(at_scopes(LayerArray::MixingNorms));
-        arrays.push(LayerArray::MixingRatio(MixingMeasure::AttentionWeights));
-        arrays.push(LayerArray::MixingRatio(
-            MixingMeasure::AttentionWeightsResidual,
-        ));
+        if !is_cross {
+            // No weight of cross-attention says what a target keeps of itself.
+            arrays.push(LayerArray::MixingRatio(MixingMeasure::AttentionWeights));
+            arrays.push(LayerArray::MixingRatio(
+                MixingMeasure::AttentionWeightsResidual,
+            ));
+        }
         arrays.extend(at_scopes(|scope| LayerArray::MixingRatio(scope.into())));
         arrays.extend(at_scopes(LayerArray::BiasNorms));
         arrays.extend(at_scopes(LayerArray::ReconstructionError));
         arrays.retain(|array| self.quantities.contains(array.quantity()));
-        Ok(arrays)
+        arrays
     }
-
-    /// Every array of an analysis, with its shape.
-    ///
-    /// # Errors
-    /// As [`Request::layers_of`] and [`Request::scopes_of`].
-    pub fn arrays(
-        &self,
-        architecture: &crate::checkpoint::Architecture,
-        tokens: usize,
-    ) -> Result<Vec<(ArrayKey, Vec<usize>)>, Error> {
-        let layers = self.layers_of(architecture.n_layers)?;
-        let mut arrays = Vec::new();
-        if self.hidden_states {
-            arrays.extend(hidden_state_indices(&layers).into_iter().map(|index| {
-                (
-                    ArrayKey::HiddenStates(index),
-                    vec![tokens, architecture.d_model],
-                )
-            }));
-        }
-        let layer_arrays = self.layer_arrays(architecture.arrangement)?;
-        for layer in layers {
-            arrays.extend(
-                layer_arrays
-                    .iter()
-                    .map(|array| (array.at(layer), array.shape(architecture.n_heads, tokens))),
-            );
-        }
-        Ok(arrays)
-    }
-}
-
-/// The hidden states that enter and leave `layers`.
-pub(crate) fn hidden_state_indices(layers: &[usize]) -> Vec<usize> {
-    let mut indices: Vec<usize> = layers
-        .iter()
-        .flat_map(|&layer| [layer, layer + 1])
-        .collect();
-    indices.sort_unstable();
-    indices.dedup();
-    indices
 }

@@ -1,0 +1,204 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::checkpoint::{Architecture, Checkpoint};
+use crate::file::Store;
+use crate::input::Given;
+use crate::key::Stack;
+use crate::layer_arrays::{Sink, Split};
+use crate::plan::{self, Plan};
+use crate::recording::Recording;
+use crate::transformer::EncoderDecoder;
+use crate::{Analysis, Error, LoadOptions, Request, TokenizedInput, TokenizedPair};
+
+/// A translation model ready to be taken apart: a text and its translation in,
+/// analysis out.
+pub struct Translator {
+    checkpoint: Checkpoint,
+    model: EncoderDecoder,
+    weights_sha256: OnceLock<String>,
+    layers_run: Arc<AtomicU64>,
+}
+
+impl Translator {
+    /// Loads a model from a directory in the Hugging Face layout, or by hub id
+    /// with the feature `hub`, on the default device in float32.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the model's files, in one line; a model without a
+    /// decoder that attends to an encoder.
+    pub fn from_pretrained(model: &str) -> Result<Self, Error> {
+        Self::load(model, &LoadOptions::default())
+    }
+
+    /// Loads a model with options.
+    ///
+    /// # Errors
+    /// As [`Translator::from_pretrained`], and a precision the device lacks.
+    pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
+        Self::of(Checkpoint::open(model, &options.hub)?, options)
+    }
+
+    /// Loads the model of a checkpoint that has been opened.
+    ///
+    /// # Errors
+    /// As [`Translator::load`].
+    pub fn of(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, Error> {
+        let model = EncoderDecoder::load(&checkpoint, options.device, options.precision)?;
+        Ok(Self {
+            checkpoint,
+            model,
+            weights_sha256: OnceLock::new(),
+            layers_run: Arc::default(),
+        })
+    }
+
+    /// The files the model came from.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The model itself.
+    pub fn model(&self) -> &EncoderDecoder {
+        &self.model
+    }
+
+    /// How many layers have been run so far, all calls together; for another
+    /// thread that shows how far an analysis has come.
+    pub fn layers_run(&self) -> Arc<AtomicU64> {
+        self.layers_run.clone()
+    }
+
+    /// Analyses pairs together as one padded batch; each result is that of the
+    /// pair alone.
+    ///
+    /// # Errors
+    /// A layer or a scope that the model does not have.
+    pub fn analyze_tokenized(
+        &self,
+        pairs: &[TokenizedPair],
+        request: &Request,
+    ) -> Result<Vec<Analysis>, Error> {
+        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        self.recording(request, &self.plans(request)?)?
+            .collect(&given, |sink| self.analyze_each(pairs, request, sink))
+    }
+
+    /// Analyses pairs together and writes each to its file, layer by layer. A
+    /// file appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// Unlike numbers of pairs and paths, a file that cannot be written, a
+    /// value that the storage type cannot hold.
+    pub fn write_analysis(
+        &self,
+        pairs: &[TokenizedPair],
+        request: &Request,
+        store: Store,
+        paths: &[PathBuf],
+    ) -> Result<(), Error> {
+        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        self.recording(request, &self.plans(request)?)?
+            .write(&given, store, paths, |sink| {
+                self.analyze_each(pairs, request, sink)
+            })
+    }
+
+    /// Whether `path` already holds exactly the analysis that
+    /// [`Translator::write_analysis`] would write.
+    ///
+    /// # Errors
+    /// A layer or a scope that the model does not have; weights that cannot be
+    /// read any more.
+    pub fn is_written(
+        &self,
+        pair: &TokenizedPair,
+        request: &Request,
+        store: Store,
+        path: &Path,
+    ) -> Result<bool, Error> {
+        Ok(self.recording(request, &self.plans(request)?)?.is_written(
+            Given::pair(pair),
+            store,
+            path,
+        ))
+    }
+
+    /// Analyses pairs together as one padded batch and hands over each array as
+    /// soon as it is there, the encoder's first: `sink(pair, key, array)`.
+    ///
+    /// # Errors
+    /// A layer or a scope that the model does not have, and whatever `sink` returns.
+    pub fn analyze_each(
+        &self,
+        pairs: &[TokenizedPair],
+        request: &Request,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Error> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let [encoder_plan, decoder_plan] = self.plans(request)?;
+        let on_layer = || {
+            self.layers_run.fetch_add(1, Ordering::Relaxed);
+        };
+        let sequences = |of: fn(&TokenizedPair) -> &TokenizedInput| {
+            let inputs = pairs.iter().map(of);
+            inputs.map(TokenizedInput::sequence).collect::<Vec<_>>()
+        };
+        let (encoder, decoder) = (self.model.encoder(), self.model.decoder());
+        let source = encoder.batch(&sequences(|pair| &pair.source))?;
+        let target = decoder.batch(&sequences(|pair| &pair.target))?;
+
+        let mut run = encoder.run(&source, encoder_plan.captures()?);
+        let mut split = Split::new(source.lengths(), source.lengths(), sink);
+        encoder_plan.follow(&mut run, encoder.layers(), &mut split, &on_layer)?;
+        let encoded = self.model.encoded(run, &source);
+
+        let mut run = self
+            .model
+            .decode(&target, &encoded, decoder_plan.captures()?);
+        let mut split = Split::new(target.lengths(), source.lengths(), sink);
+        decoder_plan.follow(&mut run, decoder.layers(), &mut split, &on_layer)
+    }
+
+    fn plans<'a>(&'a self, request: &Request) -> Result<[Plan<'a>; 2], Error> {
+        let encoder = self.model.encoder().architecture();
+        let decoder = self.model.decoder().architecture();
+        let segments: Vec<_> = [encoder, decoder]
+            .into_iter()
+            .flat_map(|stack| plan::segments(stack))
+            .copied()
+            .collect();
+        request.check_scopes(&segments, decoder.arrangement)?;
+        let layers = request.layers_of(encoder.n_layers.max(decoder.n_layers))?;
+        let plan = |stack, architecture: &'a Architecture| {
+            let of_stack = layers.iter().copied();
+            let of_stack = of_stack.filter(|&layer| layer < architecture.n_layers);
+            Plan::new(request, stack, architecture, of_stack.collect())
+        };
+        Ok([plan(Stack::Encoder, encoder), plan(Stack::Decoder, decoder)])
+    }
+
+    fn recording<'a>(
+        &'a self,
+        request: &'a Request,
+        plans: &'a [Plan<'a>],
+    ) -> Result<Recording<'a>, Error> {
+        let weights_sha256 = match self.weights_sha256.get() {
+            Some(known) => known,
+            None => {
+                let computed = self.checkpoint.weights_sha256()?;
+                self.weights_sha256.get_or_init(|| computed)
+            }
+        };
+        Ok(Recording {
+            checkpoint: &self.checkpoint,
+            weights_sha256,
+            model: self.model.decoder(),
+            request,
+            plans,
+        })
+    }
+}
