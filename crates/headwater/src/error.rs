@@ -58,6 +58,37 @@ pub enum Error {
         /// The value.
         value: f64,
     },
+    /// A pair of texts as one side of a translation.
+    #[error("a translation model reads one text and its translation; give one text for each side")]
+    PairForTranslation,
+    /// Neither configuration names the token that the decoder starts with.
+    #[error(
+        "neither generation_config.json nor config.json names decoder_start_token_id; add it, or copy generation_config.json from the model"
+    )]
+    NoDecoderStart,
+    /// A measure of word alignment that does not exist.
+    #[error("no alignment measure `{name}`; use weights or norm")]
+    UnknownAlignmentMeasure {
+        /// What was asked for.
+        name: String,
+    },
+    /// A head that the model does not have.
+    #[error("the model has no head {head}; its heads are 0 to {last}", last = n_heads - 1)]
+    NoSuchHead {
+        /// The head asked for.
+        head: usize,
+        /// Heads a layer.
+        n_heads: usize,
+    },
+    /// An array that the analysis does not contain.
+    #[error("the analysis has no `{key}`; ask for it when the text is analysed")]
+    NotAnalysed {
+        /// The array's key.
+        key: String,
+    },
+    /// A number that cannot be made of others.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::MetricsError),
     /// Inputs and output files of different numbers.
     #[error("{inputs} inputs but {paths} output files; give one file for each input")]
     PathCount {

@@ -6,6 +6,7 @@ pub use headwater_decomposition as decomposition;
 pub use headwater_metrics as metrics;
 pub use headwater_transformer as transformer;
 
+mod alignment;
 mod analysis;
 mod analyzer;
 mod array;
@@ -21,6 +22,7 @@ mod request;
 mod translator;
 mod whole_file;
 
+pub use alignment::{Aligner, AlignmentMeasure, ParallelText};
 pub use analysis::Analysis;
 pub use analyzer::{Analyzer, LoadOptions};
 pub use array::Array;

@@ -37,14 +37,14 @@ impl Translator {
     /// # Errors
     /// As [`Translator::from_pretrained`], and a precision the device lacks.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
-        Self::of(Checkpoint::open(model, &options.hub)?, options)
+        Self::from_checkpoint(Checkpoint::open(model, &options.hub)?, options)
     }
 
     /// Loads the model of a checkpoint that has been opened.
     ///
     /// # Errors
     /// As [`Translator::load`].
-    pub fn of(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn from_checkpoint(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, Error> {
         let model = EncoderDecoder::load(&checkpoint, options.device, options.precision)?;
         Ok(Self {
             checkpoint,

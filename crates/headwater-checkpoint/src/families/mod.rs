@@ -133,8 +133,10 @@ impl Module {
                 vec![table]
             }
             Kind::Head(out, input) => vec![Expected {
+                canonical: HEAD.to_owned(),
+                spellings: vec![format!("{name}.weight")],
                 head: true,
-                ..tensor("weight", &["weight"], &[out, input])
+                ..tensor("weight", &[], &[out, input])
             }],
             Kind::LogitsBias(width) => vec![Expected {
                 canonical: (*canonical).to_owned(),

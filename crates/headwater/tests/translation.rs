@@ -1,0 +1,179 @@
+//! Translation models: logits of transformers, every array of a naive program
+//! that materialises every part in float64, and its word alignments.
+
+use headwater::checkpoint::HubOptions;
+use headwater::metrics::{AlignmentSetting, WordGroups};
+use headwater::transformer::Captures;
+use headwater::{
+    Aligner, AlignmentMeasure, DeviceName, LoadOptions, ParallelText, Precision, Request,
+    TokenizedInput, TokenizedPair, Translator,
+};
+use headwater_fixtures::{
+    Deviation, ENCODER_DECODERS, Expected, TranslationCase, alignments, golden, translation_cases,
+};
+
+fn translator(family: &str, device: DeviceName, precision: Precision) -> Translator {
+    let options = LoadOptions {
+        device,
+        precision,
+        hub: HubOptions::default(),
+    };
+    Translator::load(golden(family).to_str().unwrap(), &options).unwrap()
+}
+
+fn input(ids: &[u32]) -> TokenizedInput {
+    TokenizedInput {
+        input_ids: ids.to_vec(),
+        token_type_ids: vec![0; ids.len()],
+        tokens: ids.iter().map(u32::to_string).collect(),
+    }
+}
+
+fn pair(case: &TranslationCase) -> TokenizedPair {
+    TokenizedPair {
+        source: input(&case.input_ids),
+        target: input(&case.decoder_input_ids),
+    }
+}
+
+/// Every setting that this build has.
+fn settings() -> impl Iterator<Item = (&'static str, DeviceName, Precision)> {
+    DeviceName::ENABLED.iter().flat_map(|&device| {
+        let precisions = [Precision::F32, Precision::F64].into_iter();
+        let precisions = precisions.filter(move |&precision| device.supports(precision));
+        precisions
+            .flat_map(move |precision| ENCODER_DECODERS.map(|family| (family, device, precision)))
+    })
+}
+
+#[test]
+fn logits_are_those_of_transformers() {
+    for (family, device, precision) in settings() {
+        let translator = translator(family, device, precision);
+        let model = translator.model();
+        let expected = Expected::of(family);
+        let tolerance = match precision {
+            Precision::F32 => 1e-4,
+            Precision::F64 => 1e-11,
+        };
+        for (name, case) in translation_cases(family) {
+            let pair = pair(&case);
+            let sequence = |input: &TokenizedInput| {
+                headwater::transformer::TokenSequence::new(input.input_ids.clone())
+            };
+            let source = model.encoder().batch(&[sequence(&pair.source)]).unwrap();
+            let target = model.decoder().batch(&[sequence(&pair.target)]).unwrap();
+            let encoded = model.encode(&source);
+            let hidden = model
+                .decode(&target, &encoded, Captures::none())
+                .last_hidden_state();
+            let expected = expected.case(&name);
+            for (key, found) in [
+                ("encoder.last_hidden_state", encoded.hidden_states.clone()),
+                ("decoder.last_hidden_state", hidden.clone()),
+                ("logits", model.logits(hidden)),
+            ] {
+                let (_, values) = expected[key];
+                let deviation = Deviation::between(found.into_data().iter::<f64>(), values);
+                assert!(
+                    deviation.absolute <= tolerance,
+                    "{family} {name} {key} on {device} in {precision}: {deviation:?}"
+                );
+            }
+        }
+    }
+}
+
+/// All cases in one padded batch.
+#[test]
+fn every_array_equals_the_naive_program() {
+    for (family, device, precision) in settings() {
+        let translator = translator(family, device, precision);
+        let expected = Expected::of(family);
+        let (names, pairs): (Vec<_>, Vec<_>) = translation_cases(family)
+            .iter()
+            .map(|(name, case)| (name.clone(), pair(case)))
+            .unzip();
+        let analyses = translator
+            .analyze_tokenized(&pairs, &Request::default())
+            .unwrap();
+        for (name, analysis) in names.iter().zip(&analyses) {
+            let expected = expected.case(name);
+            let mut compared = 0;
+            for (key, array) in analysis.arrays() {
+                let key = key.to_string();
+                if key.contains("reconstruction_error") {
+                    let bound = match precision {
+                        Precision::F32 => 1e-5,
+                        Precision::F64 => 1e-12,
+                    };
+                    for error in array.iter() {
+                        assert!(error <= bound, "{family} {name} {key}: {error:e}");
+                    }
+                    continue;
+                }
+                let (shape, values) = expected[key.as_str()];
+                assert_eq!(array.shape(), shape, "{family} {name} {key}");
+                let deviation = Deviation::between(array.iter(), values);
+                let (error, tolerance) = match precision {
+                    Precision::F32 => (deviation.entrywise, 1e-4),
+                    Precision::F64 => (deviation.of_largest, 1e-10),
+                };
+                assert!(
+                    error <= tolerance,
+                    "{family} {name} {key} on {device} in {precision}: {deviation:?}"
+                );
+                compared += 1;
+            }
+            let wanted = expected.keys().filter(|key| key.contains(".layers."));
+            assert_eq!(compared, wanted.count(), "{family} {name}: arrays missing");
+        }
+    }
+}
+
+#[test]
+fn word_alignments_equal_the_naive_program() {
+    for family in ENCODER_DECODERS {
+        let translator = translator(family, DeviceName::ENABLED[0], Precision::F32);
+        let expected = alignments(family);
+        let n_layers = translator.model().decoder().architecture().n_layers;
+        for (name, case) in translation_cases(family) {
+            let words = |words: &[Vec<usize>], tokens: usize, start: usize| {
+                let word_of = |token| words.iter().position(|word| word.contains(&token));
+                WordGroups::from_indices((start..tokens).map(word_of), words.len()).unwrap()
+            };
+            let texts = ParallelText {
+                tokens: pair(&case),
+                source_words: words(&case.source_words, case.input_ids.len(), 0),
+                target_words: words(&case.target_words, case.decoder_input_ids.len(), 1),
+            };
+            let pairs = std::slice::from_ref(&texts.tokens);
+            let analysis = &translator
+                .analyze_tokenized(pairs, &Aligner::request(None))
+                .unwrap()[0];
+            for measure in AlignmentMeasure::ALL {
+                for setting in AlignmentSetting::ALL {
+                    for layer in 0..n_layers {
+                        let aligner = Aligner {
+                            layer,
+                            head: None,
+                            measure,
+                            setting,
+                        };
+                        let links = aligner.word_map(analysis, &texts).unwrap().target_links();
+                        let mut found: Vec<_> = links
+                            .iter()
+                            .map(|link| (link.source, link.target))
+                            .collect();
+                        let mut wanted = expected[&name][&measure.to_string()]
+                            [&setting.to_string()][layer]
+                            .clone();
+                        found.sort_unstable();
+                        wanted.sort_unstable();
+                        assert_eq!(found, wanted, "{family} {name} {aligner:?}");
+                    }
+                }
+            }
+        }
+    }
+}
