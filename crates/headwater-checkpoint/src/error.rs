@@ -254,6 +254,75 @@ pub enum Error {
         source: Source,
     },
 
+    /// A file that a translation model's tokenizer needs is not there.
+    #[error("no {file} in {directory:?}; copy it there, or give token ids instead of text")]
+    MissingTokenizerFile {
+        /// The checkpoint's directory.
+        directory: PathBuf,
+        /// The file or files.
+        file: &'static str,
+    },
+    /// `source.spm` or `target.spm` cannot be used.
+    #[error(
+        "{path:?} is not a SentencePiece model; fetch it again, or give token ids instead of text"
+    )]
+    MalformedSentencePiece {
+        /// The file.
+        path: PathBuf,
+        /// What the SentencePiece library said.
+        source: Source,
+    },
+    /// `vocab.json` is not a vocabulary.
+    #[error("{path:?} is not a map from tokens to ids; fetch it again")]
+    MalformedVocabulary {
+        /// The file.
+        path: PathBuf,
+        /// Where the parser stopped.
+        source: serde_json::Error,
+    },
+    /// `vocab.json` lacks a token that every text needs.
+    #[error("{path:?} has no token {token:?}, so it belongs to another model; fetch it again")]
+    MissingVocabularyToken {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: &'static str,
+    },
+    /// The tokenizer has no code for a language.
+    #[error(
+        "the tokenizer has no code {code:?} for the {side} language{}",
+        nearest.as_ref().map(|n| format!("; the nearest is {n:?}")).unwrap_or_default()
+    )]
+    UnknownLanguage {
+        /// `source` or `target`.
+        side: &'static str,
+        /// The code given.
+        code: String,
+        /// The most similar code that it has; none where it marks no language.
+        nearest: Option<String>,
+    },
+    /// A text cannot be turned into tokens.
+    #[error("the tokenizer cannot encode the text; give token ids instead")]
+    Untokenizable {
+        /// What the tokenizer's library said.
+        source: Source,
+    },
+    /// Normalization mixes a word with what is around it.
+    #[error(
+        "the tokenizer's normalization joins {word:?} to the words around it, so nothing can tell \
+         which tokens are its own; give token ids instead of text"
+    )]
+    InseparableWord {
+        /// The word.
+        word: String,
+    },
+    /// Token ids cannot be turned into a text.
+    #[error("the tokenizer cannot decode the token ids")]
+    Undecodable {
+        /// What the tokenizer's library said.
+        source: Source,
+    },
+
     /// A hub id was given to a build that has no hub support.
     #[error(
         "{model:?} is not a directory, and this build cannot fetch models; build it with the feature \"hub\""

@@ -11,6 +11,7 @@ mod hub;
 mod layout;
 mod nearest;
 mod resolve;
+mod translation;
 mod weights;
 
 pub use architecture::{Activation, Architecture, Arrangement, Family, Positions};
@@ -20,6 +21,7 @@ pub use families::model_types;
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
+pub use translation::{TokenizedText, TranslationTokenizer};
 
 /// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.
 pub use safetensors::Dtype;
