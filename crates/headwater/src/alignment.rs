@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::decomposition::Scope;
 use crate::key::{LayerArray, Stack};
-use crate::metrics::{AlignmentSetting, WordGroups, WordMap};
+use crate::metrics::{AlignmentSetting, Links, Symmetrization, WordGroups, WordMap};
 use crate::request::{Quantity, Request};
 use crate::{Analysis, Array, Error, TokenizedPair};
 
@@ -131,5 +131,28 @@ impl Aligner {
         let map = self.token_map(analysis)?;
         let (source, target) = (&texts.source_words, &texts.target_words);
         Ok(WordMap::new(map.view(), source, target, self.setting)?)
+    }
+
+    /// The links between words: each target word's, or those of both directions combined.
+    ///
+    /// # Errors
+    /// As [`Aligner::word_map`].
+    pub fn links(
+        &self,
+        analysis: &Analysis,
+        texts: &ParallelText,
+        symmetrization: Option<Symmetrization>,
+    ) -> Result<Links, Error> {
+        let words = self.word_map(analysis, texts)?;
+        Ok(links(&words, symmetrization))
+    }
+}
+
+/// The links of a map over words.
+pub(crate) fn links(words: &WordMap, symmetrization: Option<Symmetrization>) -> Links {
+    let forward = words.target_links();
+    match symmetrization {
+        None => forward,
+        Some(symmetrization) => symmetrization.combine(&forward, &words.source_links()),
     }
 }

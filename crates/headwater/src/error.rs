@@ -66,6 +66,50 @@ pub enum Error {
         "neither generation_config.json nor config.json names decoder_start_token_id; add it, or copy generation_config.json from the model"
     )]
     NoDecoderStart,
+    /// Two sides of a bitext of different lengths.
+    #[error("`{path}` has {lines} lines and `{other_path}` {other_lines}; each line of one must be the translation of the same line of the other", path = path.display(), other_path = other_path.display())]
+    UnequalLines {
+        /// The source.
+        path: PathBuf,
+        /// Its lines.
+        lines: usize,
+        /// The target.
+        other_path: PathBuf,
+        /// Its lines.
+        other_lines: usize,
+    },
+    /// A bitext without a sentence.
+    #[error("`{path}` has no line; give one sentence a line", path = path.display())]
+    NoLines {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A sentence without a word.
+    #[error("line {line} of `{path}` is empty; take the pair out of both files and out of the gold links", path = path.display())]
+    EmptyLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// Gold links for another number of pairs.
+    #[error("`{path}` has {lines} {plural} for {pairs} sentence pairs; give one line of links a pair, an empty one where there are none", path = path.display(), plural = if *lines == 1 { "line" } else { "lines" })]
+    GoldLines {
+        /// The file of links.
+        path: PathBuf,
+        /// Its lines.
+        lines: usize,
+        /// Sentence pairs.
+        pairs: usize,
+    },
+    /// Gold links that cannot be read.
+    #[error("`{path}`, {error}", path = path.display())]
+    Gold {
+        /// The file of links.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        error: crate::metrics::MetricsError,
+    },
     /// A measure of word alignment that does not exist.
     #[error("no alignment measure `{name}`; use weights or norm")]
     UnknownAlignmentMeasure {

@@ -7,9 +7,11 @@ pub use headwater_metrics as metrics;
 pub use headwater_transformer as transformer;
 
 mod alignment;
+mod alignment_scores;
 mod analysis;
 mod analyzer;
 mod array;
+mod bitext;
 mod error;
 mod file;
 mod input;
@@ -23,9 +25,11 @@ mod translator;
 mod whole_file;
 
 pub use alignment::{Aligner, AlignmentMeasure, ParallelText};
+pub use alignment_scores::AlignmentScores;
 pub use analysis::Analysis;
 pub use analyzer::{Analyzer, LoadOptions};
 pub use array::Array;
+pub use bitext::Bitext;
 pub use checkpoint::HubOptions;
 pub use decomposition::{BiasTreatment, Scope, Segment};
 pub use error::Error;

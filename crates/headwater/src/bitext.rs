@@ -1,0 +1,145 @@
+//! Parallel text files and the alignments that people drew for them.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::metrics::{GoldLinks, LinkLine, Numbering};
+
+/// Sentences and their translations, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bitext {
+    source: Vec<String>,
+    target: Vec<String>,
+}
+
+impl Bitext {
+    /// Pairs sentences; `names` are those of the two sides, for errors.
+    ///
+    /// # Errors
+    /// Unequal numbers of lines, a line without a word, no line.
+    pub fn new(source: Vec<String>, target: Vec<String>, names: [&Path; 2]) -> Result<Self, Error> {
+        let [source_path, target_path] = names.map(Path::to_path_buf);
+        if source.len() != target.len() {
+            return Err(Error::UnequalLines {
+                lines: source.len(),
+                path: source_path,
+                other_lines: target.len(),
+                other_path: target_path,
+            });
+        }
+        if source.is_empty() {
+            return Err(Error::NoLines { path: source_path });
+        }
+        for (path, lines) in [(source_path, &source), (target_path, &target)] {
+            if let Some(at) = lines.iter().position(|line| line.trim().is_empty()) {
+                return Err(Error::EmptyLine { path, line: at + 1 });
+            }
+        }
+        Ok(Self { source, target })
+    }
+
+    /// Reads two text files with one sentence a line.
+    ///
+    /// # Errors
+    /// As [`Bitext::new`], and a file that is not UTF-8 or cannot be read.
+    pub fn read(source: &Path, target: &Path) -> Result<Self, Error> {
+        Self::new(lines(source)?, lines(target)?, [source, target])
+    }
+
+    /// How many pairs there are; at least one.
+    #[allow(clippy::len_without_is_empty)] // It never is.
+    pub fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// The pairs in order.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
+        self.source
+            .iter()
+            .zip(&self.target)
+            .map(|(source, target)| (source.as_str(), target.as_str()))
+    }
+
+    /// Reads gold links for these pairs, a line each: sure `1-2` or `1s2`,
+    /// possible `1p2`. Words are what white space parts.
+    ///
+    /// # Errors
+    /// Another number of lines, what is no link, a link outside its sentences:
+    /// each with its line.
+    pub fn read_gold(&self, path: &Path, numbering: Numbering) -> Result<Vec<GoldLinks>, Error> {
+        let gold = lines(path)?;
+        if gold.len() != self.len() {
+            return Err(Error::GoldLines {
+                path: path.to_owned(),
+                lines: gold.len(),
+                pairs: self.len(),
+            });
+        }
+        let words = |text: &str| text.split_whitespace().count();
+        let pairs = self.pairs().zip(&gold).enumerate();
+        pairs
+            .map(|(index, ((source, target), text))| {
+                let line = LinkLine {
+                    number: index + 1,
+                    numbering,
+                    words: Some((words(source), words(target))),
+                };
+                GoldLinks::parse(text, line).map_err(|error| Error::Gold {
+                    path: path.to_owned(),
+                    error,
+                })
+            })
+            .collect()
+    }
+}
+
+fn lines(path: &Path) -> Result<Vec<String>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+        action: "read",
+        path: PathBuf::from(path),
+        source,
+    })?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bitext(source: &[&str], target: &[&str]) -> Result<Bitext, Error> {
+        let owned = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
+        let names = [Path::new("a.de"), Path::new("a.en")];
+        Bitext::new(owned(source), owned(target), names)
+    }
+
+    fn gold(text: &str) -> Result<Vec<GoldLinks>, Error> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let bitext = bitext(&["ein Haus", "ja"], &["a house", "yes"]).unwrap();
+        bitext.read_gold(file.path(), Numbering::FromOne)
+    }
+
+    #[test]
+    fn lines_that_do_not_pair_are_named() {
+        let error = bitext(&["a", "b"], &["c"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`a.de` has 2 lines and `a.en` 1; each line of one must be the translation of the same line of the other"
+        );
+        let error = bitext(&["a", "b"], &["c", " "]).unwrap_err().to_string();
+        assert!(error.starts_with("line 2 of `a.en` is empty"), "{error}");
+        let error = bitext(&[], &[]).unwrap_err().to_string();
+        assert!(error.starts_with("`a.de` has no line"), "{error}");
+    }
+
+    #[test]
+    fn gold_links_have_to_fit() {
+        assert_eq!(gold("1-1 2p2\n1s1\n").unwrap().len(), 2);
+        let error = gold("1-1\n").unwrap_err().to_string();
+        assert!(error.contains("has 1 line for 2 sentence pairs"), "{error}");
+        let error = gold("1-1\n1-2\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: link \"1-2\""), "{error}");
+        let error = gold("1-1\nx\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: \"x\" is no link"), "{error}");
+    }
+}
