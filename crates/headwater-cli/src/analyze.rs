@@ -4,34 +4,37 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use headwater::checkpoint::HubOptions;
-use headwater::{Analysis, Analyzer, Array, Input, LoadOptions, Request, TokenizedInput};
+use anyhow::Context;
+use headwater::{Analysis, Analyzer, Array, Request, TokenizedInput};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
-use crate::args::{AnalyzeArgs, ModelArgs};
+use crate::args::AnalyzeArgs;
 use crate::corpus::Run;
 use crate::failure::BadInput;
 use crate::jsonl::Lines;
+use crate::load;
 use crate::output;
+use crate::progress::Verbosity;
 use crate::table::{self, Summary};
 
-pub(crate) fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
     // What is wrong with the paths is said before a model is loaded.
     let lines = args.input.as_deref().map(Lines::open).transpose()?;
     if let (None, Some(path)) = (&lines, &args.output) {
-        check_output_file(path)?;
+        check_output_kind(path)?;
+        output::check_file(path)?;
     }
     if args.hidden_states && args.output.is_none() && !args.json {
         let message = "--hidden-states has no place in a table; add --output or --json";
         return Err(BadInput(message.to_owned()).into());
     }
 
-    let options = LoadOptions {
-        device: args.device,
-        precision: args.model.dtype,
-        hub: hub_options(&args.model)?,
-    };
-    let analyzer = Analyzer::load(&args.model.model, &options)?;
+    let analyzer = load::analyzer(
+        &args.model.model,
+        &args.model.options,
+        &args.compute,
+        verbosity,
+    )?;
     let n_layers = analyzer.model().architecture().n_layers;
     let request = Request {
         scopes: args.scopes.0.clone(),
@@ -42,7 +45,7 @@ pub(crate) fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
             .transpose()?,
         quantities: args.quantities.0.clone(),
         hidden_states: args.hidden_states,
-        bias_treatment: args.bias_treatment,
+        bias_treatment: args.compute.bias_treatment,
     };
     let store = args.store.unwrap_or_default();
 
@@ -53,58 +56,45 @@ pub(crate) fn run(args: &AnalyzeArgs) -> anyhow::Result<ExitCode> {
             store,
             directory,
             batch_size: args.batch_size.get(),
+            verbosity,
         };
         return run.run(lines);
     }
-    let input = analyzer.encode(&input(args))?;
+    let input = args.text.input();
+    let input = analyzer.encode(&input.context("clap lets no call through without an input")?)?;
     match &args.output {
         Some(path) => {
+            let _bar = load::layers(&analyzer, &request, verbosity)?;
             analyzer.write_analysis(&[input], &request, store, std::slice::from_ref(path))?;
         }
-        None => show(&analyzer, input, &request, args.json)?,
+        None => show(&analyzer, input, &request, args.json, verbosity)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a model comes from.
-///
-/// # Errors
-/// A revision of a directory.
-pub(crate) fn hub_options(args: &ModelArgs) -> anyhow::Result<HubOptions> {
-    if args.revision.is_some() && Path::new(&args.model).is_dir() {
-        let message = format!(
-            "--revision is for models from the hub, but --model {} is a directory",
-            args.model
-        );
-        return Err(BadInput(message).into());
-    }
-    Ok(HubOptions {
-        revision: args.revision.clone(),
-        progress: true,
-        ..HubOptions::default()
-    })
-}
+/// Names of files that hold something else than an analysis, by what makes them.
+const OTHER_KINDS: [(&str, &str); 6] = [
+    ("html", "headwater report makes a page"),
+    ("svg", "headwater plot draws a picture"),
+    ("png", "headwater plot draws a picture"),
+    ("json", "--json prints JSON"),
+    ("jsonl", "--json prints JSON"),
+    ("txt", "without --output a table is printed"),
+];
 
-/// A file of an analysis is put in place by renaming, which would turn a
-/// device or a pipe into a file.
-fn check_output_file(path: &Path) -> anyhow::Result<()> {
-    let wrong = match path.metadata() {
-        Ok(metadata) if metadata.is_dir() => "is a directory; name a file in it",
-        Ok(metadata) if !metadata.is_file() => "is not a regular file; name another",
-        _ => return Ok(()),
-    };
-    Err(BadInput(format!("--output {} {wrong}", path.display())).into())
-}
-
-fn input(args: &AnalyzeArgs) -> Input {
-    match (&args.text, &args.text_pair, &args.input_ids) {
-        (Some(text), Some(pair), _) => Input::Pair(text.clone(), pair.clone()),
-        (Some(text), None, _) => Input::Text(text.clone()),
-        (None, _, Some(ids)) => Input::Ids {
-            input_ids: ids.0.clone(),
-            token_type_ids: args.token_type_ids.as_ref().map(|ids| ids.0.clone()),
-        },
-        (None, _, None) => unreachable!("clap lets no call through without an input"),
+/// A picture or a text was not meant to be an analysis file.
+fn check_output_kind(path: &Path) -> anyhow::Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let found = OTHER_KINDS
+        .iter()
+        .find(|(kind, _)| extension.is_some_and(|extension| extension.eq_ignore_ascii_case(kind)));
+    match found {
+        Some((_, instead)) => Err(BadInput(format!(
+            "--output {} would hold an analysis, so its name has to end in .safetensors; {instead}",
+            path.display()
+        ))
+        .into()),
+        None => Ok(()),
     }
 }
 
@@ -114,25 +104,24 @@ fn show(
     input: TokenizedInput,
     request: &Request,
     json: bool,
+    verbosity: Verbosity,
 ) -> anyhow::Result<()> {
     let request = if json {
         request.clone()
     } else {
         table::shown(request, input.input_ids.len())
     };
-    for analysis in analyzer.analyze_tokenized(&[input], &request)? {
-        let summary = Summary::new(&analysis, &request);
-        if json {
-            let document = Document::new(&analysis, &summary)?;
-            output::print(|out| {
-                serde_json::to_writer(&mut *out, &document)?;
-                writeln!(out)
-            })?;
-        } else {
-            output::print(|out| out.write_all(summary.render(&analysis).as_bytes()))?;
-        }
+    let analysis = load::analyze(analyzer, input, &request, verbosity)?;
+    let summary = Summary::new(&analysis, &request);
+    if json {
+        let document = Document::new(&analysis, &summary)?;
+        output::print(|out| {
+            serde_json::to_writer(&mut *out, &document)?;
+            writeln!(out)
+        })
+    } else {
+        output::print(|out| out.write_all(summary.render(&analysis).as_bytes()))
     }
-    Ok(())
 }
 
 /// What `--json` prints: the file's metadata and arrays by the file's names,

@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use headwater::{Analyzer, Request, Store, TokenizedInput};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Lines};
 use crate::leftovers;
 use crate::output;
+use crate::progress::{Bar, Verbosity};
 
 /// A line whose file is still to be made.
 struct Pending {
@@ -27,6 +29,7 @@ pub(crate) struct Run<'a> {
     pub(crate) store: Store,
     pub(crate) directory: &'a Path,
     pub(crate) batch_size: usize,
+    pub(crate) verbosity: Verbosity,
 }
 
 #[derive(Debug, Default)]
@@ -56,12 +59,14 @@ impl Run<'_> {
     pub(crate) fn run(&self, mut lines: Lines) -> anyhow::Result<ExitCode> {
         self.make_directory()?;
         let _lock = leftovers::clear(self.directory);
-        let mut progress = Progress::new(&lines);
+        let mut progress = Progress::new(&lines, self.verbosity);
         let outcome = self.lines(&mut lines, &mut progress);
-        progress.bar.finish_and_clear();
-        output::print(|out| writeln!(out, "{}", progress.counts))?;
+        let counts = progress.finish();
+        if self.verbosity == Verbosity::Normal {
+            output::print(|out| writeln!(out, "{counts}"))?;
+        }
         outcome?;
-        Ok(if progress.counts.failed == 0 {
+        Ok(if counts.failed == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::from(failure::BAD_INPUT)
@@ -142,31 +147,38 @@ impl Run<'_> {
     }
 }
 
-/// What a run has done so far; drawn only where standard error is a terminal.
+/// What a run has done so far.
 struct Progress {
-    bar: ProgressBar,
+    bar: Bar,
+    bytes_read: Arc<AtomicU64>,
     counts: Counts,
 }
 
 impl Progress {
-    fn new(lines: &Lines) -> Self {
-        let (bar, template) = match lines.total_bytes {
-            Some(total) => (
-                ProgressBar::new(total),
-                "{bar:30} {percent:>3}%  {msg}  {eta} left",
-            ),
-            None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}"),
-        };
-        let style = ProgressStyle::with_template(template).expect("the template is a constant");
+    fn new(lines: &Lines, verbosity: Verbosity) -> Self {
+        let bytes_read = Arc::default();
+        let counts = Counts::default();
+        let bar = Bar::follow(
+            verbosity,
+            &counts.to_string(),
+            lines.total_bytes,
+            Arc::clone(&bytes_read),
+        );
         Self {
-            bar: bar.with_style(style),
-            counts: Counts::default(),
+            bar,
+            bytes_read,
+            counts,
         }
     }
 
     fn at(&self, bytes: u64) {
         self.bar.set_message(self.counts.to_string());
-        self.bar.set_position(bytes);
+        self.bytes_read.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes the bar away.
+    fn finish(self) -> Counts {
+        self.counts
     }
 
     /// Reports a line and counts it.

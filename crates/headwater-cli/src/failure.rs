@@ -58,19 +58,6 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
     printable(&line)
 }
 
-/// clap's explanation without its usage block, on one line.
-pub(crate) fn usage_line(rendered: &str) -> String {
-    let explanation: Vec<&str> = rendered
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:"))
-        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
-        .collect();
-    let explanation = explanation.join(" ");
-    let explanation = explanation.strip_prefix("error: ").unwrap_or(&explanation);
-    format!("{}; --help lists the options", printable(explanation))
-}
-
 /// The text with control characters made visible, so that a token or a file
 /// name can neither break a line nor command the terminal.
 pub(crate) fn printable(text: &str) -> String {
@@ -102,14 +89,5 @@ mod tests {
         );
         assert_eq!(exit_status(&error), 2);
         assert_eq!(exit_status(&anyhow::anyhow!("no memory")), 1);
-    }
-
-    #[test]
-    fn usage_errors_fit_on_a_line() {
-        let rendered = "error: unexpected argument '--txt' found\n\n  tip: a similar argument exists: '--text'\n\nUsage: headwater analyze\n\nFor more information, try '--help'.\n";
-        assert_eq!(
-            usage_line(rendered),
-            "unexpected argument '--txt' found tip: a similar argument exists: '--text'; --help lists the options"
-        );
     }
 }

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use headwater::checkpoint::{Architecture, Checkpoint};
 use serde::Serialize;
 
-use crate::analyze::hub_options;
 use crate::args::InspectArgs;
 use crate::failure::{BadInput, printable};
+use crate::load;
 use crate::memory::{MemoryEstimate, readable};
 use crate::output;
+use crate::progress::Verbosity;
 
 /// Tokens of the estimate if none are asked for and the model takes as many.
 const DEFAULT_TOKENS: usize = 512;
@@ -61,9 +62,8 @@ struct Tensor {
     dtype: String,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
-    let checkpoint = Checkpoint::open(&args.model.model, &hub_options(&args.model)?)
-        .map_err(headwater::Error::from)?;
+pub(crate) fn run(args: &InspectArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
+    let checkpoint = load::checkpoint(&args.model.model, &args.model.options, verbosity)?;
     let description = Description::new(&checkpoint, args)?;
     output::print(|out| {
         if args.json {
@@ -88,7 +88,7 @@ impl Description {
             return Err(BadInput(message).into());
         }
         let parameters = checkpoint.parameter_count();
-        let precision = args.model.dtype;
+        let precision = args.model.options.dtype;
         let bytes = MemoryEstimate::new(checkpoint, tokens, precision);
 
         let used = checkpoint.parameters().iter();

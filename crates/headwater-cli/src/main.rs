@@ -2,35 +2,50 @@
 
 mod analyze;
 mod args;
+mod completions;
 mod corpus;
 mod failure;
 mod inspect;
+mod interrupt;
 mod jsonl;
 mod leftovers;
 mod lists;
+mod load;
 mod memory;
+mod models;
 mod output;
+mod progress;
 mod table;
+mod usage;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
+use crate::progress::Verbosity;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    progress::start();
+    let cli = match args::parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            output::report(&failure::usage_line(&error.render().to_string()));
+            let arguments: Vec<OsString> = std::env::args_os().collect();
+            output::report(&usage::line(&error, &arguments));
             return ExitCode::from(failure::BAD_INPUT);
         }
         // Help and version: clap prints them on standard output.
         Err(error) => error.exit(),
     };
+    interrupt::handle();
+    let verbosity = match cli.quiet {
+        true => Verbosity::Quiet,
+        false => Verbosity::Normal,
+    };
     let outcome = match &cli.command {
-        Command::Analyze(args) => analyze::run(args),
-        Command::Inspect(args) => inspect::run(args),
+        Command::Analyze(args) => analyze::run(args, verbosity),
+        Command::Inspect(args) => inspect::run(args, verbosity),
+        Command::Models(args) => models::run(args),
+        Command::Completions(args) => completions::run(args),
     };
     match outcome {
         Ok(code) => code,

@@ -6,6 +6,7 @@ use headwater::{Analysis, MixingMeasure, Quantity, QuantitySet, Request};
 use serde::Serialize;
 
 use crate::failure::printable;
+use crate::output::HEADING;
 
 /// With more tokens than these the sources of each fill more than a screen.
 const MAX_TOKENS_LISTED: usize = 40;
@@ -174,7 +175,11 @@ impl Summary {
 
 impl LayerTable {
     fn write(&self, out: &mut String) -> fmt::Result {
-        writeln!(out, "\n{} ({})", self.quantity, self.statistic)?;
+        writeln!(
+            out,
+            "\n{HEADING}{}{HEADING:#} ({})",
+            self.quantity, self.statistic
+        )?;
         write!(out, "  layer")?;
         for column in &self.columns {
             write!(out, "  {column:>COLUMN_WIDTH$}")?;
@@ -237,7 +242,7 @@ impl StrongestSources {
     fn write(&self, tokens: &[String], out: &mut String) -> fmt::Result {
         writeln!(
             out,
-            "\nStrongest sources of each token at layer {} by {}\n(position, token, share of the row's sum in %; --layers and --scopes choose another)",
+            "\n{HEADING}Strongest sources of each token{HEADING:#} at layer {} by {}\n(position, token, share of the row's sum in %; --layers and --scopes choose another)",
             self.layer, self.map
         )?;
         let label = |position: usize| {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
-use crate::support::{analyze, analyze_text, assert_fails, fixture, headwater, names, stdout};
+use crate::support::{analyze, analyze_text, assert_fails, fixture, headwater, names};
 
 const IDS: [&str; 2] = ["--input-ids", "101,7,102"];
 
@@ -156,9 +156,15 @@ fn outputs_that_cannot_be_written_leave_nothing() {
     let missing = directory.path().join("missing/a.safetensors");
     assert_fails(
         analyze().args(IDS).arg("--output").arg(missing),
-        1,
-        &["missing"],
+        2,
+        &["missing", "make it first"],
     );
+    for (name, instead) in [("a.svg", "headwater plot"), ("a.JSON", "--json")] {
+        let path = directory.path().join(name);
+        let mut command = analyze();
+        command.args(IDS).arg("--output").arg(path);
+        assert_fails(&mut command, 2, &[".safetensors", instead]);
+    }
     assert_fails(
         analyze().args(IDS).arg("--output").arg(directory.path()),
         2,
@@ -289,11 +295,4 @@ fn a_reader_that_has_gone_is_no_error() {
         assert!(output.status.success());
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     }
-}
-
-#[test]
-fn help_and_version_are_no_errors() {
-    assert!(stdout(headwater().arg("--version")).contains(env!("CARGO_PKG_VERSION")));
-    let help = stdout(headwater().args(["analyze", "--help"]));
-    assert!(help.contains("--quantities") && !help.contains('\u{1b}'));
 }

@@ -1,7 +1,10 @@
 //! The command line as a program: what it writes, prints and returns.
 
 mod analyze;
+mod comfort;
 mod corpus;
 mod hostile;
 mod inspect;
+mod interrupt;
+mod models;
 mod support;

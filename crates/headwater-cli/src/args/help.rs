@@ -1,0 +1,204 @@
+//! Help by task, and examples.
+
+use std::fmt::Write;
+
+use clap::Command;
+use clap::builder::StyledStr;
+use clap::builder::styling::{AnsiColor, Style, Styles};
+
+pub(crate) const HEADING: Style = AnsiColor::Green.on_default().bold();
+const COMMAND: Style = AnsiColor::Cyan.on_default().bold();
+
+pub(crate) const STYLES: Styles = Styles::styled()
+    .header(HEADING)
+    .usage(HEADING)
+    .literal(COMMAND)
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// What a user wants to do, and the commands that do it.
+const TASKS: [(&str, &[&str]); 3] = [
+    ("Take texts apart", &["analyze"]),
+    ("Know a model", &["inspect", "models"]),
+    ("Set up the shell", &["completions"]),
+];
+
+/// What a command line does, and the line.
+type Example = (&'static str, &'static str);
+
+/// Examples of the whole program and of each command.
+const EXAMPLES: [(&str, &[Example]); 5] = [
+    (
+        "",
+        &[
+            (
+                "How much each token mixes in, and from where",
+                "headwater analyze --model bert-base-uncased --text \"The keys are on the table.\"",
+            ),
+            (
+                "What a model needs before you start",
+                "headwater inspect --model bert-base-uncased --tokens 512",
+            ),
+        ],
+    ),
+    (
+        "analyze",
+        &[
+            (
+                "A table of one text",
+                "headwater analyze --model bert-base-uncased --text \"The keys are on the table.\"",
+            ),
+            (
+                "Every array in a file that any language reads",
+                "headwater analyze --model bert-base-uncased --text \"The keys.\" --output keys.safetensors",
+            ),
+            (
+                "Only some: faster and smaller",
+                "headwater analyze --model gpt2 --text \"The keys.\" --layers 0,6-11 --scopes attn,atb --quantities norms,mixing_ratio --store f16 --output keys.safetensors",
+            ),
+            (
+                "A corpus, one file a line; run it again to go on where it stopped",
+                "headwater analyze --model roberta-base --input texts.jsonl --batch-size 16 --output analyses/",
+            ),
+            (
+                "Token ids as they are, as JSON",
+                "headwater analyze --model ./my-model --input-ids 101,7592,102 --json",
+            ),
+        ],
+    ),
+    (
+        "inspect",
+        &[
+            (
+                "Shape, tensors, and memory for 512 tokens",
+                "headwater inspect --model bert-base-uncased --tokens 512",
+            ),
+            (
+                "The same for a program",
+                "headwater inspect --model ./my-model --json",
+            ),
+        ],
+    ),
+    ("models", &[("For a program", "headwater models --json")]),
+    (
+        "completions",
+        &[
+            (
+                "bash",
+                "headwater completions bash > ~/.local/share/bash-completion/completions/headwater",
+            ),
+            (
+                "zsh, in a directory of $fpath",
+                "headwater completions zsh > ~/.zfunc/_headwater",
+            ),
+            (
+                "fish",
+                "headwater completions fish > ~/.config/fish/completions/headwater.fish",
+            ),
+        ],
+    ),
+];
+
+/// Adds tasks and examples to a definition.
+pub(crate) fn explained(command: Command) -> Command {
+    let overview = overview(&command);
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let command = command.help_template(overview).after_help(examples(""));
+    names.into_iter().fold(command, |command, name| {
+        let examples = examples(&name);
+        command.mut_subcommand(name, |command| command.after_help(examples))
+    })
+}
+
+/// The program's help, with its commands by task.
+fn overview(command: &Command) -> StyledStr {
+    let mut text = String::from("{about}\n\n{usage-heading} {usage}\n");
+    for (task, names) in TASKS {
+        write_heading(&mut text, task);
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            line(
+                &mut text,
+                format_args!("  {COMMAND}{name:<12}{COMMAND:#} {about}"),
+            );
+        }
+    }
+    write_heading(&mut text, "Options");
+    text.push_str("{options}{after-help}");
+    text.into()
+}
+
+fn examples(command: &str) -> StyledStr {
+    let mut text = format!("{HEADING}Examples:{HEADING:#}\n");
+    let of_command = EXAMPLES.iter().filter(|(name, _)| *name == command);
+    for (what, example) in of_command.flat_map(|(_, examples)| examples.iter()) {
+        line(&mut text, format_args!("  {what}:"));
+        line(&mut text, format_args!("    {COMMAND}{example}{COMMAND:#}"));
+    }
+    if command.is_empty() {
+        text.push_str("\n`headwater COMMAND --help` explains a command.");
+    }
+    text.into()
+}
+
+/// A line of help to copy: the first example of a command.
+pub(crate) fn example(command: &str) -> &'static str {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
+    let (_, examples) = found.unwrap_or(&EXAMPLES[0]);
+    examples[0].1
+}
+
+fn write_heading(text: &mut String, heading: &str) {
+    line(text, format_args!("\n{HEADING}{heading}:{HEADING:#}"));
+}
+
+fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
+    writeln!(text, "{content}").expect("writing to a string cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::command;
+
+    #[test]
+    fn every_command_has_one_task_and_examples() {
+        let command = command();
+        let mut names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        let mut listed: Vec<&str> = TASKS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        let mut explained: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        listed.sort_unstable();
+        explained.sort_unstable();
+        assert_eq!(listed, names);
+        assert_eq!(explained[1..], names);
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        for (name, examples) in EXAMPLES {
+            for (_, example) in examples {
+                let line = example.split(" > ").next().unwrap();
+                // Texts in quotes have spaces but nothing else that a shell would read.
+                let words = line
+                    .split('"')
+                    .enumerate()
+                    .flat_map(|(index, part)| match index % 2 {
+                        0 => part.split_whitespace().collect(),
+                        _ => vec![part],
+                    });
+                let matches = command().try_get_matches_from(words);
+                let matches = matches.unwrap_or_else(|error| panic!("{example}: {error}"));
+                let found = matches.subcommand_name().unwrap();
+                assert!(name.is_empty() || found == name, "{example}");
+            }
+        }
+    }
+}

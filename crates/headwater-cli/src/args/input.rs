@@ -1,0 +1,51 @@
+use clap::Args;
+use headwater::Input;
+
+use crate::lists::Ids;
+
+/// One text, or the ids of one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub(crate) struct InputArgs {
+    /// The text to analyze
+    #[arg(long, short, allow_hyphen_values = true)]
+    pub(crate) text: Option<String>,
+
+    /// The second text of a pair
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "text",
+        conflicts_with = "input_ids",
+        allow_hyphen_values = true
+    )]
+    pub(crate) text_pair: Option<String>,
+
+    /// Token ids as they are, special tokens included: 101,7592,102
+    #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
+    pub(crate) input_ids: Option<Ids>,
+
+    /// Token type ids, one a token [default: all 0]
+    #[arg(
+        long,
+        value_name = "IDS",
+        requires = "input_ids",
+        conflicts_with = "text"
+    )]
+    pub(crate) token_type_ids: Option<Ids>,
+}
+
+impl InputArgs {
+    /// The input, if one was given.
+    pub(crate) fn input(&self) -> Option<Input> {
+        match (&self.text, &self.text_pair, &self.input_ids) {
+            (Some(text), Some(pair), _) => Some(Input::Pair(text.clone(), pair.clone())),
+            (Some(text), None, _) => Some(Input::Text(text.clone())),
+            (None, _, Some(ids)) => Some(Input::Ids {
+                input_ids: ids.0.clone(),
+                token_type_ids: self.token_type_ids.as_ref().map(|ids| ids.0.clone()),
+            }),
+            (None, _, None) => None,
+        }
+    }
+}

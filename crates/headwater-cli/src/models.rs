@@ -1,0 +1,192 @@
+//! `headwater models`: what can be read, and how far it is checked.
+
+use std::process::ExitCode;
+
+use headwater::checkpoint::Arrangement;
+use headwater::decomposition::Scope;
+use serde::Serialize;
+
+use crate::args::ModelsArgs;
+use crate::output::{self, HEADING};
+
+/// What the layers of a model are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    Encoder,
+    Decoder,
+    EncoderDecoder,
+}
+
+/// One model type and what its numbers are compared with.
+#[derive(Debug)]
+struct Support {
+    /// `model_type` in `config.json`.
+    model_type: &'static str,
+    kind: Kind,
+    arrangement: Arrangement,
+    /// Whether a small random model of the type is compared, array by array,
+    /// with Hugging Face transformers and a naive float64 program.
+    golden: bool,
+    /// Trained models that tests or `cargo xtask accuracy` run.
+    trained: &'static [&'static str],
+    note: &'static str,
+}
+
+const fn support(model_type: &'static str, kind: Kind, arrangement: Arrangement) -> Support {
+    Support {
+        model_type,
+        kind,
+        arrangement,
+        golden: false,
+        trained: &[],
+        note: "",
+    }
+}
+
+const SUPPORT: [Support; 11] = [
+    Support {
+        golden: true,
+        trained: &["bundled-bert", "all-MiniLM-L6-v2"],
+        ..support("bert", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        ..support("roberta", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        note: "read as roberta",
+        ..support("xlm-roberta", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        note: "read as roberta",
+        ..support("camembert", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        ..support("distilbert", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        ..support("electra", Kind::Encoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        trained: &["bundled-gpt2"],
+        ..support("gpt2", Kind::Decoder, Arrangement::PreLn)
+    },
+    Support {
+        golden: true,
+        ..support("opt", Kind::Decoder, Arrangement::PreLn)
+    },
+    Support {
+        golden: true,
+        trained: &["bundled-marian"],
+        ..support("marian", Kind::EncoderDecoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        ..support("bart", Kind::EncoderDecoder, Arrangement::PostLn)
+    },
+    Support {
+        golden: true,
+        ..support("mbart", Kind::EncoderDecoder, Arrangement::PreLn)
+    },
+];
+
+/// What `--json` prints of a model type.
+#[derive(Serialize)]
+struct Entry {
+    model_type: &'static str,
+    kind: Kind,
+    arrangement: &'static str,
+    scopes: Vec<&'static str>,
+    golden: bool,
+    trained: &'static [&'static str],
+    note: &'static str,
+}
+
+impl Support {
+    fn entry(&self) -> Entry {
+        Entry {
+            model_type: self.model_type,
+            kind: self.kind,
+            arrangement: match self.arrangement {
+                Arrangement::PostLn => "post-LN",
+                Arrangement::PreLn => "pre-LN",
+            },
+            scopes: Scope::of(self.arrangement)
+                .iter()
+                .map(|scope| scope.slug())
+                .collect(),
+            golden: self.golden,
+            trained: self.trained,
+            note: self.note,
+        }
+    }
+}
+
+pub(crate) fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
+    let entries: Vec<Entry> = SUPPORT.iter().map(Support::entry).collect();
+    output::print(|out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &entries)?;
+            writeln!(out)
+        } else {
+            out.write_all(table(&entries).as_bytes())
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(entries: &[Entry]) -> String {
+    let mut lines = vec![format!(
+        "{HEADING}{:<12} {:<16} {:<8} {:<7} trained models run{HEADING:#}",
+        "model type", "kind", "layers", "golden"
+    )];
+    for entry in entries {
+        let kind = match entry.kind {
+            Kind::Encoder => "encoder",
+            Kind::Decoder => "decoder",
+            Kind::EncoderDecoder => "encoder-decoder",
+        };
+        let golden = if entry.golden { "yes" } else { "-" };
+        let last = match (entry.trained, entry.note) {
+            ([], "") => "-".to_owned(),
+            ([], note) => note.to_owned(),
+            (trained, _) => trained.join(", "),
+        };
+        lines.push(format!(
+            "{:<12} {kind:<16} {:<8} {golden:<7} {last}",
+            entry.model_type, entry.arrangement
+        ));
+    }
+    lines.push(
+        "\ngolden: every array of a small random model is compared with Hugging Face transformers\n\
+         and a naive float64 program. The model type is \"model_type\" in config.json."
+            .to_owned(),
+    );
+    let mut text = lines.join("\n");
+    for arrangement in ["post-LN", "pre-LN"] {
+        if let Some(entry) = entries
+            .iter()
+            .find(|entry| entry.arrangement == arrangement)
+        {
+            text += &format!("\nscopes, {arrangement}: {}", entry.scopes.join(", "));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_type_has_its_line() {
+        let listed: Vec<&str> = SUPPORT.iter().map(|support| support.model_type).collect();
+        let read: Vec<&str> = headwater::checkpoint::model_types().collect();
+        assert_eq!(listed, read);
+    }
+}
