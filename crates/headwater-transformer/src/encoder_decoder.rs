@@ -1,10 +1,13 @@
 //! Translation models: an encoder, and a decoder that looks at it.
 
 use burn::tensor::Tensor;
-use headwater_checkpoint::Checkpoint;
+use headwater_checkpoint::{Checkpoint, GenerationSettings};
 
 use crate::parameters::ParameterReader;
-use crate::{Captures, DeviceName, EncoderOutput, Error, LayerRun, Model, Precision, TokenBatch};
+use crate::{
+    Captures, DeviceName, EncoderOutput, Error, LayerRun, Model, Precision, TokenBatch,
+    TokenSequence, generate,
+};
 
 /// An encoder and a decoder with cross-attention, and what turns the decoder's
 /// hidden states into logits.
@@ -106,6 +109,53 @@ impl EncoderDecoder {
         captures: Captures,
     ) -> LayerRun<'a> {
         self.decoder.run_behind(target, Some(encoder), captures)
+    }
+
+    /// The model's own translation, from the decoder's start token to the end
+    /// mark: what transformers' `generate` returns without sampling.
+    ///
+    /// Every step runs the decoder over the whole of what there is so far.
+    ///
+    /// # Errors
+    /// A start token outside the vocabulary.
+    ///
+    /// # Panics
+    /// `source` is not one sequence.
+    pub fn generate(
+        &self,
+        source: &TokenBatch,
+        settings: &GenerationSettings,
+    ) -> Result<Vec<u32>, Error> {
+        assert_eq!(
+            source.lengths().len(),
+            1,
+            "one text is translated at a time"
+        );
+        let encoded = self.encode(source);
+        let mut settings = settings.clone();
+        let most = self.decoder.architecture().max_positions;
+        settings.max_length = settings.max_length.min(most);
+        generate(&settings, |prefixes| {
+            let sequences: Vec<TokenSequence> = prefixes
+                .iter()
+                .map(|prefix| TokenSequence::new(prefix.clone()))
+                .collect();
+            let target = self.decoder.batch(&sequences)?;
+            let beams = prefixes.len();
+            let encoded = EncoderOutput {
+                hidden_states: encoded.hidden_states.clone().repeat_dim(0, beams),
+                // One sequence is not padded.
+                score_bias: None,
+            };
+            let hidden = self
+                .decode(&target, &encoded, Captures::none())
+                .last_hidden_state();
+            let last = target.longest() - 1;
+            let logits = self.logits(hidden.slice_dim(1, last..last + 1));
+            let vocab = logits.dims()[2];
+            let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
+            Ok(logits.chunks(vocab).map(<[f32]>::to_vec).collect())
+        })
     }
 
     /// Scores of every token of the target vocabulary to come next.

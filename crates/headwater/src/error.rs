@@ -61,11 +61,6 @@ pub enum Error {
     /// A pair of texts as one side of a translation.
     #[error("a translation model reads one text and its translation; give one text for each side")]
     PairForTranslation,
-    /// Neither configuration names the token that the decoder starts with.
-    #[error(
-        "neither generation_config.json nor config.json names decoder_start_token_id; add it, or copy generation_config.json from the model"
-    )]
-    NoDecoderStart,
     /// Two sides of a bitext of different lengths.
     #[error("`{path}` has {lines} lines and `{other_path}` {other_lines}; each line of one must be the translation of the same line of the other", path = path.display(), other_path = other_path.display())]
     UnequalLines {

@@ -21,6 +21,7 @@ mod plan;
 mod read;
 mod recording;
 mod request;
+mod translation_texts;
 mod translator;
 mod whole_file;
 
@@ -40,5 +41,5 @@ pub use layer_arrays::Sink;
 pub use read::AnalysisReader;
 pub use request::{Quantity, QuantitySet, Request};
 pub use transformer::{DeviceName, Precision};
-pub use translator::Translator;
+pub use translator::{Translation, Translator};
 pub use whole_file::{WholeFile, exit_without_unfinished_files};

@@ -9,14 +9,27 @@ use crate::key::Stack;
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::{self, Plan};
 use crate::recording::Recording;
-use crate::transformer::EncoderDecoder;
-use crate::{Analysis, Error, LoadOptions, Request, TokenizedInput, TokenizedPair};
+use crate::transformer::{DeviceName, EncoderDecoder, Precision};
+use crate::translation_texts::TranslationTexts;
+use crate::{
+    Analysis, Error, Input, LoadOptions, ParallelText, Request, TokenizedInput, TokenizedPair,
+};
+
+/// What a model made of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translation {
+    /// Token ids from the decoder's start token to the end mark.
+    pub ids: Vec<u32>,
+    /// The text and the translation as the model reads them, to be analysed.
+    pub pair: TokenizedPair,
+}
 
 /// A translation model ready to be taken apart: a text and its translation in,
 /// analysis out.
 pub struct Translator {
     checkpoint: Checkpoint,
     model: EncoderDecoder,
+    texts: TranslationTexts,
     weights_sha256: OnceLock<String>,
     layers_run: Arc<AtomicU64>,
 }
@@ -37,21 +50,128 @@ impl Translator {
     /// # Errors
     /// As [`Translator::from_pretrained`], and a precision the device lacks.
     pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
-        Self::from_checkpoint(Checkpoint::open(model, &options.hub)?, options)
+        let checkpoint = Checkpoint::open(model, &options.hub)?;
+        Self::from_checkpoint(checkpoint, options.device, options.precision)
     }
 
     /// Loads the model of a checkpoint that has been opened.
     ///
     /// # Errors
     /// As [`Translator::load`].
-    pub fn from_checkpoint(checkpoint: Checkpoint, options: &LoadOptions) -> Result<Self, Error> {
-        let model = EncoderDecoder::load(&checkpoint, options.device, options.precision)?;
+    pub fn from_checkpoint(
+        checkpoint: Checkpoint,
+        device: DeviceName,
+        precision: Precision,
+    ) -> Result<Self, Error> {
+        let model = EncoderDecoder::load(&checkpoint, device, precision)?;
         Ok(Self {
+            texts: TranslationTexts::new(&checkpoint),
             checkpoint,
             model,
             weights_sha256: OnceLock::new(),
             layers_run: Arc::default(),
         })
+    }
+
+    /// Says which languages texts are in, for tokenizers that mark them
+    /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the tokenizer's files.
+    ///
+    /// # Errors
+    /// No tokenizer, or a language that it does not mark.
+    pub fn with_languages(
+        mut self,
+        source: Option<&str>,
+        target: Option<&str>,
+    ) -> Result<Self, Error> {
+        self.texts.set_languages(source, target)?;
+        Ok(self)
+    }
+
+    /// Tokenizes a text and its translation and checks them against the model.
+    /// Nothing is padded or truncated. Ids are taken as they are: those of the
+    /// target are what the decoder reads, its start token first.
+    ///
+    /// # Errors
+    /// No tokenizer, an empty text, more tokens than positions, an id or a
+    /// token outside the vocabulary.
+    pub fn encode(&self, source: &Input, target: &Input) -> Result<TokenizedPair, Error> {
+        let pair = TokenizedPair {
+            source: self.texts.source(source)?,
+            target: self.texts.target(target)?,
+        };
+        self.check(&pair)?;
+        Ok(pair)
+    }
+
+    /// Tokenizes a text and its translation, and says which tokens make up each
+    /// of their words; words are what white space parts.
+    ///
+    /// # Errors
+    /// As [`Translator::encode`].
+    pub fn encode_parallel(&self, source: &str, target: &str) -> Result<ParallelText, Error> {
+        let texts = self.texts.parallel(source, target)?;
+        self.check(&texts.tokens)?;
+        Ok(texts)
+    }
+
+    fn check(&self, pair: &TokenizedPair) -> Result<(), Error> {
+        for (stack, input) in [
+            (self.model.encoder(), &pair.source),
+            (self.model.decoder(), &pair.target),
+        ] {
+            input.sequence().validate(stack.architecture(), 0)?;
+        }
+        Ok(())
+    }
+
+    /// The model's own translation of a text, by beam search or greedily, as
+    /// its makers set it up; `beams` overrides how many beams they use.
+    ///
+    /// # Errors
+    /// As [`Translator::encode`]; settings in generation_config.json that are
+    /// not supported.
+    pub fn translate(&self, source: &Input, beams: Option<usize>) -> Result<Translation, Error> {
+        let source = self.texts.source(source)?;
+        source
+            .sequence()
+            .validate(self.model.encoder().architecture(), 0)?;
+        let mut settings = self.texts.generation_settings()?;
+        if let Some(beams) = beams {
+            settings.num_beams = beams;
+        }
+        let batch = self.model.encoder().batch(&[source.sequence()])?;
+        let ids = self.model.generate(&batch, &settings)?;
+        Ok(Translation {
+            pair: TokenizedPair {
+                source,
+                target: self.texts.generated(&ids),
+            },
+            ids,
+        })
+    }
+
+    /// A translation as text.
+    ///
+    /// # Errors
+    /// No tokenizer.
+    pub fn decode(&self, translation: &Translation) -> Result<String, Error> {
+        self.texts.decode(&translation.ids)
+    }
+
+    /// Analyses a text and its translation: every quantity at every scope of
+    /// every layer.
+    ///
+    /// # Errors
+    /// As [`Translator::encode`].
+    pub fn analyze(
+        &self,
+        source: impl Into<Input>,
+        target: impl Into<Input>,
+    ) -> Result<Analysis, Error> {
+        let pair = self.encode(&source.into(), &target.into())?;
+        let mut analyses = self.analyze_tokenized(&[pair], &Request::default())?;
+        // One pair, one analysis.
+        Ok(analyses.remove(0))
     }
 
     /// The files the model came from.

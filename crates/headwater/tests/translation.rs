@@ -5,8 +5,8 @@ use headwater::checkpoint::HubOptions;
 use headwater::metrics::{AlignmentSetting, WordGroups};
 use headwater::transformer::Captures;
 use headwater::{
-    Aligner, AlignmentMeasure, DeviceName, LoadOptions, ParallelText, Precision, Request,
-    TokenizedInput, TokenizedPair, Translator,
+    Aligner, AlignmentMeasure, Bitext, DeviceName, Input, LoadOptions, ParallelText, Precision,
+    Request, TokenizedInput, TokenizedPair, Translator,
 };
 use headwater_fixtures::{
     Deviation, ENCODER_DECODERS, Expected, TranslationCase, alignments, golden, translation_cases,
@@ -175,5 +175,41 @@ fn word_alignments_equal_the_naive_program() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn translations_are_those_of_transformers() {
+    for (family, device, precision) in settings() {
+        let translator = translator(family, device, precision);
+        for (name, case) in translation_cases(family) {
+            let source = Input::from(case.input_ids.clone());
+            for (beams, expected) in [(1, &case.greedy), (case.beams, &case.beam)] {
+                let found = translator.translate(&source, Some(beams)).unwrap();
+                assert_eq!(
+                    &found.ids, expected,
+                    "{family} {name}, {beams} beams, on {device} in {precision}"
+                );
+            }
+        }
+    }
+}
+
+/// The bundled model translates its test sentences exactly, and aligns them as
+/// an evaluation by another program says.
+#[test]
+fn texts_are_translated_and_read_back() {
+    let folder = headwater_fixtures::bundled_marian();
+    let translator = Translator::from_pretrained(folder.to_str().unwrap()).unwrap();
+    let bitext = Bitext::read(
+        &folder.join("test.source.txt"),
+        &folder.join("test.target.txt"),
+    )
+    .unwrap();
+    for (source, target) in bitext.pairs().take(5) {
+        let translation = translator.translate(&source.into(), None).unwrap();
+        assert_eq!(translator.decode(&translation).unwrap(), target);
+        let forced = translator.encode(&source.into(), &target.into()).unwrap();
+        assert_eq!(translation.pair, forced);
     }
 }

@@ -1,0 +1,194 @@
+//! Texts and their translations as a translation model reads them.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::checkpoint::{
+    Checkpoint, Family, GenerationSettings, TokenizedText, TranslationTokenizer,
+};
+use crate::metrics::WordGroups;
+use crate::{Error, Input, ParallelText, TokenizedInput, TokenizedPair};
+
+/// The tokenizer of a translation model, opened when the first text needs it:
+/// token ids work without one.
+pub(crate) struct TranslationTexts {
+    directory: PathBuf,
+    start: Start,
+    tokenizer: OnceLock<TranslationTokenizer>,
+}
+
+/// The token that a decoder starts with.
+enum Start {
+    /// The one that the model's configuration names.
+    Configured,
+    /// The last token of the target, which comes first (mBART).
+    LastToken,
+}
+
+impl TranslationTexts {
+    pub(crate) fn new(checkpoint: &Checkpoint) -> Self {
+        Self {
+            directory: checkpoint.directory().to_owned(),
+            start: match checkpoint.architecture().family {
+                Family::Mbart => Start::LastToken,
+                _ => Start::Configured,
+            },
+            tokenizer: OnceLock::new(),
+        }
+    }
+
+    /// How the model's makers want it to generate.
+    pub(crate) fn generation_settings(&self) -> Result<GenerationSettings, Error> {
+        Ok(GenerationSettings::read(&self.directory)?)
+    }
+
+    pub(crate) fn set_languages(
+        &mut self,
+        source: Option<&str>,
+        target: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut tokenizer = TranslationTokenizer::open(&self.directory)?;
+        if let Some(code) = source {
+            tokenizer = tokenizer.with_source_language(code)?;
+        }
+        if let Some(code) = target {
+            tokenizer = tokenizer.with_target_language(code)?;
+        }
+        self.tokenizer = OnceLock::from(tokenizer);
+        Ok(())
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// There is none, or its files are damaged.
+    pub(crate) fn tokenizer(&self) -> Result<&TranslationTokenizer, Error> {
+        if let Some(tokenizer) = self.tokenizer.get() {
+            return Ok(tokenizer);
+        }
+        let tokenizer = TranslationTokenizer::open(&self.directory)?;
+        Ok(self.tokenizer.get_or_init(|| tokenizer))
+    }
+
+    /// What the encoder reads.
+    pub(crate) fn source(&self, input: &Input) -> Result<TokenizedInput, Error> {
+        match input {
+            Input::Text(text) => Ok(tokenized(self.encode_source(text)?)),
+            other => self.given(other),
+        }
+    }
+
+    /// What the decoder reads: its start token, and the text without its end mark.
+    pub(crate) fn target(&self, input: &Input) -> Result<TokenizedInput, Error> {
+        match input {
+            Input::Text(text) => self.shifted(self.encode_target(text)?),
+            other => self.given(other),
+        }
+    }
+
+    pub(crate) fn parallel(&self, source: &str, target: &str) -> Result<ParallelText, Error> {
+        let source_tokens = self.encode_source(source)?;
+        let target_tokens = self.encode_target(target)?;
+        let words =
+            |text, tokens: &TokenizedText| WordGroups::from_offsets(text, tokens.offsets.clone());
+        Ok(ParallelText {
+            source_words: words(source, &source_tokens),
+            target_words: words(target, &target_tokens),
+            tokens: TokenizedPair {
+                source: tokenized(source_tokens),
+                target: self.shifted(target_tokens)?,
+            },
+        })
+    }
+
+    fn encode_source(&self, text: &str) -> Result<TokenizedText, Error> {
+        not_empty(self.tokenizer()?.encode_source(text)?)
+    }
+
+    fn encode_target(&self, text: &str) -> Result<TokenizedText, Error> {
+        not_empty(self.tokenizer()?.encode_target(text)?)
+    }
+
+    fn shifted(&self, mut labels: TokenizedText) -> Result<TokenizedInput, Error> {
+        let last = labels.ids.pop().zip(labels.tokens.pop());
+        let (start, token) = match (&self.start, last) {
+            (Start::LastToken, Some(last)) => last,
+            // `not_empty` has seen a token.
+            (Start::LastToken, None) => unreachable!("a target has a token"),
+            (Start::Configured, _) => {
+                let start = self.generation_settings()?.decoder_start_token_id;
+                (start, self.token(start))
+            }
+        };
+        labels.ids.insert(0, start);
+        labels.tokens.insert(0, token);
+        Ok(tokenized(labels))
+    }
+
+    /// The text of ids that a model generated.
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<String, Error> {
+        Ok(self.tokenizer()?.decode(ids)?)
+    }
+
+    /// What a decoder reads that generated these ids: all but the end mark.
+    pub(crate) fn generated(&self, ids: &[u32]) -> TokenizedInput {
+        let ids = &ids[..ids.len() - 1];
+        TokenizedInput {
+            input_ids: ids.to_vec(),
+            token_type_ids: vec![0; ids.len()],
+            tokens: ids.iter().map(|&id| self.token(id)).collect(),
+        }
+    }
+
+    /// The token of an id; the id itself where there is none or no tokenizer.
+    fn token(&self, id: u32) -> String {
+        let tokenizer = self.tokenizer().ok();
+        tokenizer
+            .and_then(|tokenizer| tokenizer.token(id))
+            .unwrap_or_else(|| id.to_string())
+    }
+
+    /// Ids and tokens that are taken as they are.
+    fn given(&self, input: &Input) -> Result<TokenizedInput, Error> {
+        let (input_ids, tokens): (Vec<u32>, Vec<String>) = match input {
+            Input::Ids { input_ids, .. } => {
+                let tokens = input_ids.iter().map(|&id| self.token(id));
+                (input_ids.clone(), tokens.collect())
+            }
+            Input::Tokens(tokens) => {
+                let tokenizer = self.tokenizer()?;
+                let id = |(position, token): (usize, &String)| {
+                    tokenizer.id(token).ok_or_else(|| Error::UnknownToken {
+                        token: token.clone(),
+                        position,
+                    })
+                };
+                let ids: Result<_, Error> = tokens.iter().enumerate().map(id).collect();
+                (ids?, tokens.clone())
+            }
+            Input::Text(_) => unreachable!("texts are tokenized"),
+            Input::Pair(..) => return Err(Error::PairForTranslation),
+        };
+        Ok(TokenizedInput {
+            token_type_ids: vec![0; input_ids.len()],
+            input_ids,
+            tokens,
+        })
+    }
+}
+
+fn tokenized(text: TokenizedText) -> TokenizedInput {
+    TokenizedInput {
+        token_type_ids: vec![0; text.ids.len()],
+        input_ids: text.ids,
+        tokens: text.tokens,
+    }
+}
+
+/// Refuses a text of nothing but marks.
+fn not_empty(text: TokenizedText) -> Result<TokenizedText, Error> {
+    if text.offsets.iter().all(Option::is_none) {
+        return Err(Error::EmptyText);
+    }
+    Ok(text)
+}
