@@ -99,6 +99,34 @@ pub enum Error {
         /// The name in `config.json`.
         activation: String,
     },
+    /// A setting of generation has a value that it cannot have.
+    #[error("{file}: {field:?} is {value}, but has to be {expected}")]
+    InvalidGenerationField {
+        /// `generation_config.json` or `config.json`.
+        file: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its value, as JSON.
+        value: String,
+        /// What was expected, in words.
+        expected: &'static str,
+    },
+    /// A setting of generation that would be passed over.
+    #[error("{file}: {field:?} is {value}, which is not supported; remove it to generate without")]
+    UnsupportedGeneration {
+        /// `generation_config.json` or `config.json`.
+        file: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its value, as JSON.
+        value: String,
+    },
+    /// Nothing says which token the decoder starts with.
+    #[error("{file} has neither \"decoder_start_token_id\" nor \"bos_token_id\"")]
+    MissingStartToken {
+        /// `generation_config.json` or `config.json`.
+        file: &'static str,
+    },
     /// The heads cannot share the hidden state evenly.
     #[error("{n_heads} attention heads do not divide a width of {d_model}; config.json is wrong")]
     IndivisibleHeads {

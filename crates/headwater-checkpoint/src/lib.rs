@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod error;
 mod families;
+mod generation_settings;
 mod host_tensor;
 mod hub;
 mod layout;
@@ -18,6 +19,7 @@ pub use architecture::{Activation, Architecture, Arrangement, Family, Positions}
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
 pub use families::model_types;
+pub use generation_settings::{EarlyStopping, GenerationSettings};
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
