@@ -103,9 +103,13 @@ async function makeMap({ text, part: partIndex, measure, layer, head }) {
   const norms = await unpack(part.transformed_norms[layer], part.heads * columns);
   const ofHead = norms.subarray(head * columns, (head + 1) * columns);
   const values = weights.values.map((weight, i) => weight * ofHead[i % columns]);
-  // A weight is known to half a unit of its last decimal, its product to ‖f(x)‖ times that.
-  const lost = Array.from(ofHead, (norm) => (norm > 0 ? Math.ceil(Math.log10(norm)) : 0));
-  return { ...shape, values, decimals: (i, j) => weights.decimals(i, j) - lost[j] };
+  // Both factors are known to half a unit of their last decimals.
+  const ofNorms = 10 ** -part.transformed_norms[layer].decimals;
+  const decimals = (i, j) => {
+    const unit = ofHead[j] * 10 ** -weights.decimals(i, j) + weights.values[i * columns + j] * ofNorms;
+    return unit > 0 ? Math.floor(-Math.log10(unit)) : 0;
+  };
+  return { ...shape, values, decimals };
 }
 
 function meanMap(maps, withDiagonal) {
