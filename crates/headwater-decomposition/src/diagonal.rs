@@ -45,6 +45,7 @@ impl Diagonal {
 
 /// Where what a target keeps of itself stands among the sources.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // One a layer exists.
 pub(crate) enum Own {
     /// Within a sequence: at i = j.
     Diagonal(Diagonal),

@@ -47,6 +47,18 @@ impl Analysis {
         &self.input.tokens
     }
 
+    /// The lists of ids of an analysis file, by name.
+    pub fn id_lists(&self) -> Vec<(&'static str, &[u32])> {
+        self.given().id_lists()
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given {
+            input: &self.input,
+            target: self.target.as_ref(),
+        }
+    }
+
     /// The layers that were kept, in order; of a translation model those that
     /// were kept of either stack.
     pub fn layers(&self) -> Vec<usize> {
@@ -90,11 +102,7 @@ impl Analysis {
             .values()
             .next()
             .map_or_else(Default::default, Array::precision);
-        let given = Given {
-            input: &self.input,
-            target: self.target.as_ref(),
-        };
-        let layout = Layout::new(&self.metadata, &shapes, given, precision, store);
+        let layout = Layout::new(&self.metadata, &shapes, self.given(), precision, store);
         let mut writer = AnalysisWriter::create(path.as_ref(), &layout)?;
         for (key, array) in &self.arrays {
             writer.write(key, array)?;

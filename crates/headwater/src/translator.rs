@@ -73,6 +73,18 @@ impl Translator {
         })
     }
 
+    /// SHA-256 of the weights; read once.
+    ///
+    /// # Errors
+    /// The weights cannot be read any more.
+    pub fn weights_sha256(&self) -> Result<&str, Error> {
+        if let Some(known) = self.weights_sha256.get() {
+            return Ok(known);
+        }
+        let computed = self.checkpoint.weights_sha256()?;
+        Ok(self.weights_sha256.get_or_init(|| computed))
+    }
+
     /// Says which languages texts are in, for tokenizers that mark them
     /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the tokenizer's files.
     ///
@@ -306,16 +318,9 @@ impl Translator {
         request: &'a Request,
         plans: &'a [Plan<'a>],
     ) -> Result<Recording<'a>, Error> {
-        let weights_sha256 = match self.weights_sha256.get() {
-            Some(known) => known,
-            None => {
-                let computed = self.checkpoint.weights_sha256()?;
-                self.weights_sha256.get_or_init(|| computed)
-            }
-        };
         Ok(Recording {
             checkpoint: &self.checkpoint,
-            weights_sha256,
+            weights_sha256: self.weights_sha256()?,
             model: self.model.decoder(),
             request,
             plans,

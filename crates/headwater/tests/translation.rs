@@ -2,11 +2,11 @@
 //! that materialises every part in float64, and its word alignments.
 
 use headwater::checkpoint::HubOptions;
-use headwater::metrics::{AlignmentSetting, WordGroups};
+use headwater::metrics::{AlignmentSetting, Numbering, WordGroups};
 use headwater::transformer::Captures;
 use headwater::{
-    Aligner, AlignmentMeasure, Bitext, DeviceName, Input, LoadOptions, ParallelText, Precision,
-    Request, TokenizedInput, TokenizedPair, Translator,
+    Aligner, AlignmentMeasure, AlignmentScores, Bitext, DeviceName, Input, LoadOptions,
+    ParallelText, Precision, Request, TokenizedInput, TokenizedPair, Translator,
 };
 use headwater_fixtures::{
     Deviation, ENCODER_DECODERS, Expected, TranslationCase, alignments, golden, translation_cases,
@@ -195,8 +195,7 @@ fn translations_are_those_of_transformers() {
     }
 }
 
-/// The bundled model translates its test sentences exactly, and aligns them as
-/// an evaluation by another program says.
+/// The bundled model translates its test sentences exactly.
 #[test]
 fn texts_are_translated_and_read_back() {
     let folder = headwater_fixtures::bundled_marian();
@@ -211,5 +210,87 @@ fn texts_are_translated_and_read_back() {
         assert_eq!(translator.decode(&translation).unwrap(), target);
         let forced = translator.encode(&source.into(), &target.into()).unwrap();
         assert_eq!(translation.pair, forced);
+    }
+}
+
+/// Every count, of every layer and head.
+#[test]
+fn error_rates_are_those_of_another_program() {
+    let folder = headwater_fixtures::bundled_marian();
+    let translator = Translator::load(
+        folder.to_str().unwrap(),
+        &LoadOptions {
+            precision: match DeviceName::ENABLED[0].supports(Precision::F64) {
+                true => Precision::F64,
+                false => Precision::F32,
+            },
+            ..LoadOptions::default()
+        },
+    )
+    .unwrap();
+    let [source, target, gold] =
+        ["source", "target", "alignment"].map(|name| folder.join(format!("test.{name}.txt")));
+    let bitext = Bitext::read(&source, &target).unwrap();
+    let gold = bitext.read_gold(&gold, Numbering::FromOne).unwrap();
+    let texts: Vec<ParallelText> = bitext
+        .pairs()
+        .map(|(source, target)| translator.encode_parallel(source, target).unwrap())
+        .collect();
+    let decoder = translator.model().decoder().architecture();
+    let mut scores = AlignmentScores::of_layers(0..decoder.n_layers, decoder.n_heads);
+    for (texts, gold) in texts.chunks(20).zip(gold.chunks(20)) {
+        let pairs: Vec<_> = texts.iter().map(|texts| texts.tokens.clone()).collect();
+        let request = Aligner::request(None);
+        let analyses = translator.analyze_tokenized(&pairs, &request).unwrap();
+        for ((analysis, texts), gold) in analyses.iter().zip(texts).zip(gold) {
+            scores.push(analysis, texts, gold).unwrap();
+        }
+    }
+
+    let file = std::fs::read_to_string(folder.join("evaluation.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    for aligner in scores.aligners() {
+        let setting = aligner.setting.to_string().to_uppercase();
+        let measure = match aligner.measure {
+            AlignmentMeasure::Weights => "alpha",
+            AlignmentMeasure::Norm => "norm",
+        };
+        let of_measure = &file["settings"][setting.as_str()][measure];
+        let expected = match aligner.head {
+            None => &of_measure["layers"][aligner.layer],
+            Some(head) => &of_measure["heads"][aligner.layer][head],
+        };
+        let rate = scores.rate(aligner).unwrap();
+        for (found, key) in [
+            (Some(rate.error_rate()), "aer"),
+            (rate.precision(), "precision"),
+            (rate.recall(), "recall"),
+        ] {
+            let (found, expected) = (found.unwrap(), expected[key].as_f64().unwrap());
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{aligner:?} {key}: {found}, not {expected}"
+            );
+        }
+    }
+    let norms = &file["mean_norm"];
+    for layer in 0..decoder.n_layers {
+        let found = scores.mean_norm(layer, None).unwrap();
+        let expected = norms["layers"][layer].as_f64().unwrap();
+        assert!(
+            (found - expected).abs() < 1e-5 * expected,
+            "layer {layer}: {found}"
+        );
+    }
+    for setting in AlignmentSetting::ALL {
+        let found = scores.error_rate_and_norm(setting).unwrap();
+        let of_setting = &file["settings"][setting.to_string().to_uppercase().as_str()]["norm"];
+        let expected = of_setting["spearman_of_head_aer_and_head_norm"]
+            .as_f64()
+            .unwrap();
+        assert!(
+            (found - expected).abs() < 1e-12,
+            "{setting}: {found}, not {expected}"
+        );
     }
 }

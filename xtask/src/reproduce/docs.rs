@@ -10,10 +10,11 @@ use super::{Options, run};
 
 /// The runs that docs/REPRODUCTION.md shows: the words after `reproduce`, and
 /// the layer whose norm maps are shown.
-const RUNS: [(&[&str], &str, usize); 3] = [
+const RUNS: [(&[&str], &str, usize); 4] = [
     (&["--model", "bundled-bert"], "bundled-bert", 4),
     (&["--model", "bundled-gpt2"], "bundled-gpt2", 4),
     (&["--model", "minilm"], "minilm", 4),
+    (&["--nmt-model", "bundled-marian"], "bundled-marian", 1),
 ];
 
 #[derive(Parser)]

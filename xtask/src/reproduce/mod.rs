@@ -16,12 +16,14 @@ mod report;
 mod run;
 mod sample;
 mod table;
+mod translation;
 mod words;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use headwater::metrics::Numbering;
 use headwater::{DeviceName, Precision};
 
 /// What to reproduce, with which model, on which texts.
@@ -69,6 +71,23 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME", requires = "corpus")]
     corpus_is: Option<String>,
 
+    /// A translation model for the second half of 2020: a directory, a hub id or bundled-marian
+    /// [default: bundled-marian, unless --model names another model]
+    #[arg(long, value_name = "DIR|HUB_ID|NAME")]
+    nmt_model: Option<String>,
+
+    /// Sentences for --nmt-model to align: two files, a sentence a line
+    #[arg(long, num_args = 2, value_names = ["SOURCE", "TARGET"], requires = "nmt_model")]
+    bitext: Vec<PathBuf>,
+
+    /// Gold links of --bitext: a line of `1-2` (sure) and `1p2` (possible) a pair
+    #[arg(long, value_name = "FILE", requires = "bitext")]
+    gold: Option<PathBuf>,
+
+    /// The number of the first word in --gold
+    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..2))]
+    gold_first: u8,
+
     /// Where report.md, report.json and figures/ go [default: target/reproduce]
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -83,6 +102,15 @@ enum Paper {
     #[value(name = "2023")]
     P2023,
     All,
+}
+
+impl Options {
+    fn gold_numbering(&self) -> Numbering {
+        match self.gold_first {
+            0 => Numbering::FromZero,
+            _ => Numbering::FromOne,
+        }
+    }
 }
 
 impl Paper {

@@ -251,7 +251,7 @@ impl Figures<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater::checkpoint::{Activation, Arrangement, Family};
+    use headwater::checkpoint::{Activation, Arrangement, Family, Positions};
     use serde_json::json;
 
     fn paper(year: &str) -> Published {
@@ -271,9 +271,12 @@ mod tests {
             d_ff: 3072,
             max_positions: 512,
             position_offset: 0,
+            positions: Positions::Learned,
+            embedding_scale: 1.0,
             token_types: 2,
             arrangement: Arrangement::PostLn,
             causal: false,
+            cross_attention: false,
             layer_norm_eps: 1e-12,
             activation: Activation::Gelu,
             pad_token_id: 0,

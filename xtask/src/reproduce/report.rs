@@ -67,6 +67,16 @@ impl Section {
         }
     }
 
+    /// The part of 2020 on translation models.
+    pub(crate) fn of_translation(paper: &str, about: &str) -> Self {
+        Self {
+            title: "The experiments of 2020 on translation".to_owned(),
+            source: vec![format!("Published: {paper}; {about}.")],
+            tables: Vec::new(),
+            pictures: Vec::new(),
+        }
+    }
+
     pub(crate) fn of_probes(tables: Vec<Table>) -> Self {
         Self {
             title: "The token that decides a masked one".to_owned(),

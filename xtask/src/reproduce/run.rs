@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use headwater::metrics::{FrequencyRanks, Region, SpecialTokens};
 use headwater::transformer::Arrangement;
 use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request};
@@ -19,14 +19,26 @@ use super::model::{BUNDLED_GPT2, Model, fixture, frequency_ranks, read_config, s
 use super::norm_maps::{NormMaps, attention_block};
 use super::published::{self, Figures, Identity, MAIN_CORPUS, Published};
 use super::report::{Report, Section};
+use super::translation;
 use super::{Options, Paper};
 use crate::checksum;
 
-/// Runs the experiments that the options ask for. The paper of 2023 is about
-/// causal models too, so that its default is a model of either kind.
+/// Runs the experiments that the options ask for. The paper of 2020 is about
+/// translation models too and that of 2023 about causal ones, so that their
+/// defaults are a model of either kind.
 pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
-    let mut report = run(options, &Model::of(options))?;
     let is_default = options.model.is_none() && options.corpus.is_none();
+    if options.nmt_model.is_some() && is_default {
+        ensure!(
+            options.paper.has_2020(),
+            "--nmt-model is for the paper of 2020; leave out --paper or say --paper 2020"
+        );
+        return translation::reproduce(options);
+    }
+    let mut report = run(options, &Model::of(options))?;
+    if options.paper.has_2020() && (is_default || options.nmt_model.is_some()) {
+        report.append(translation::reproduce(options)?);
+    }
     if options.paper.has_2023() && is_default {
         let causal = Options {
             paper: Paper::P2023,

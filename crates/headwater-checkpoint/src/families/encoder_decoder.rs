@@ -149,44 +149,35 @@ pub(super) static MBART: [Table; 2] = [
     ),
 ];
 
-pub(super) fn marian(
-    config: &Config,
-    model_type: String,
-) -> Result<(Architecture, Architecture), Error> {
+pub(super) fn marian(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {
     refuse_variants(config, false, false)?;
     config.require(
         "static_position_embeddings",
         true,
         "a Marian model with learned positions is not supported",
     )?;
-    let (encoder, decoder) = stacks(config, model_type, Family::Marian, Arrangement::PostLn)?;
+    let [encoder, decoder] = stacks(config, model_type, Family::Marian, Arrangement::PostLn)?;
     let sinusoidal = |stack| Architecture {
         position_offset: 0,
         positions: Positions::Sinusoidal,
         ..stack
     };
     let vocab_size = config.size_if_given("decoder_vocab_size")?;
-    Ok((
+    Ok([
         sinusoidal(encoder),
         Architecture {
             vocab_size: vocab_size.unwrap_or(decoder.vocab_size),
             ..sinusoidal(decoder)
         },
-    ))
+    ])
 }
 
-pub(super) fn bart(
-    config: &Config,
-    model_type: String,
-) -> Result<(Architecture, Architecture), Error> {
+pub(super) fn bart(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {
     refuse_variants(config, false, true)?;
     stacks(config, model_type, Family::Bart, Arrangement::PostLn)
 }
 
-pub(super) fn mbart(
-    config: &Config,
-    model_type: String,
-) -> Result<(Architecture, Architecture), Error> {
+pub(super) fn mbart(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {
     refuse_variants(config, true, true)?;
     stacks(config, model_type, Family::Mbart, Arrangement::PreLn)
 }
@@ -204,7 +195,7 @@ fn stacks(
     model_type: String,
     family: Family,
     arrangement: Arrangement,
-) -> Result<(Architecture, Architecture), Error> {
+) -> Result<[Architecture; 2], Error> {
     let d_model = config.size("d_model")?;
     let scaled = config.switch("scale_embedding", false)?;
     let encoder = Architecture {
@@ -238,5 +229,5 @@ fn stacks(
         cross_attention: true,
         ..encoder.clone()
     };
-    Ok((encoder, decoder))
+    Ok([encoder, decoder])
 }

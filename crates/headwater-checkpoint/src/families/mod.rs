@@ -238,7 +238,7 @@ enum Reader {
     /// One stack of layers.
     Stack(fn(&Config, String) -> Result<Architecture, Error>),
     /// An encoder and a decoder.
-    EncoderDecoder(fn(&Config, String) -> Result<(Architecture, Architecture), Error>),
+    EncoderDecoder(fn(&Config, String) -> Result<[Architecture; 2], Error>),
 }
 
 const MODEL_TYPES: [(&str, Reader); 11] = [
@@ -283,7 +283,7 @@ pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
             tied_head: true,
         },
         Reader::EncoderDecoder(read) => {
-            let (encoder, decoder) = read(config, model_type.into())?;
+            let [encoder, decoder] = read(config, model_type.into())?;
             Stacks {
                 first: encoder,
                 decoder: Some(decoder),
