@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use headwater::{Analysis, Analyzer, Array, Request, TokenizedInput};
+use headwater::{Analysis, Array, Request};
 use serde::ser::{Serialize, SerializeSeq, Serializer};
 
 use crate::args::AnalyzeArgs;
@@ -15,6 +15,7 @@ use crate::jsonl::Lines;
 use crate::load;
 use crate::output;
 use crate::progress::Verbosity;
+use crate::subject::{Encoded, Subject};
 use crate::table::{self, Summary};
 
 pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
@@ -29,13 +30,13 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
         return Err(BadInput(message.to_owned()).into());
     }
 
-    let analyzer = load::analyzer(
+    let subject = load::subject(
         &args.model.model,
         &args.model.options,
-        &args.compute,
+        args.compute.device,
         verbosity,
     )?;
-    let n_layers = analyzer.model().architecture().n_layers;
+    let n_layers = subject.n_layers();
     let request = Request {
         scopes: args.scopes.0.clone(),
         layers: args
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
 
     if let (Some(lines), Some(directory)) = (lines, &args.output) {
         let run = Run {
-            analyzer: &analyzer,
+            subject: &subject,
             request: &request,
             store,
             directory,
@@ -60,14 +61,14 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
         };
         return run.run(lines);
     }
-    let input = args.text.input();
-    let input = analyzer.encode(&input.context("clap lets no call through without an input")?)?;
+    let given = args.text.given();
+    let input = subject.encode(&given.context("clap lets no call through without an input")?)?;
     match &args.output {
         Some(path) => {
-            let _bar = load::layers(&analyzer, &request, verbosity)?;
-            analyzer.write_analysis(&[input], &request, store, std::slice::from_ref(path))?;
+            let _bar = load::layers(&subject, &request, verbosity)?;
+            subject.write_analysis(&[input], &request, store, std::slice::from_ref(path))?;
         }
-        None => show(&analyzer, input, &request, args.json, verbosity)?,
+        None => show(&subject, &input, &request, args.json, verbosity)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -100,8 +101,8 @@ fn check_output_kind(path: &Path) -> anyhow::Result<()> {
 
 /// Prints one analysis as a table or as JSON.
 fn show(
-    analyzer: &Analyzer,
-    input: TokenizedInput,
+    subject: &Subject,
+    input: &Encoded,
     request: &Request,
     json: bool,
     verbosity: Verbosity,
@@ -109,9 +110,9 @@ fn show(
     let request = if json {
         request.clone()
     } else {
-        table::shown(request, input.input_ids.len())
+        table::shown(request, input.tokens())
     };
-    let analysis = load::analyze(analyzer, input, &request, verbosity)?;
+    let analysis = load::analyze(subject, input, &request, verbosity)?;
     let summary = Summary::new(&analysis, &request);
     if json {
         let document = Document::new(&analysis, &summary)?;
@@ -130,8 +131,8 @@ fn show(
 struct Document<'a> {
     #[serde(flatten)]
     metadata: BTreeMap<&'a str, serde_json::Value>,
-    input_ids: &'a [u32],
-    token_type_ids: &'a [u32],
+    #[serde(flatten)]
+    ids: BTreeMap<&'static str, &'a [u32]>,
     summary: &'a Summary,
     arrays: BTreeMap<String, Nested<'a>>,
 }
@@ -141,7 +142,8 @@ impl<'a> Document<'a> {
         let mut metadata = BTreeMap::new();
         for (name, value) in &analysis.metadata {
             let value = match name.as_str() {
-                "tokens" => serde_json::to_value(&analysis.input.tokens)?,
+                // Lists of tokens, of one stack of layers or of each of two.
+                name if name.ends_with("tokens") => serde_json::from_str(value)?,
                 _ => value.as_str().into(),
             };
             metadata.insert(name.as_str(), value);
@@ -153,8 +155,7 @@ impl<'a> Document<'a> {
         };
         Ok(Self {
             metadata,
-            input_ids: &analysis.input.input_ids,
-            token_type_ids: &analysis.input.token_type_ids,
+            ids: analysis.id_lists().into_iter().collect(),
             summary,
             arrays: analysis
                 .arrays()

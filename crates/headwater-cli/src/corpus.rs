@@ -7,24 +7,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use headwater::{Analyzer, Request, Store, TokenizedInput};
+use headwater::{Request, Store};
 
 use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Lines};
 use crate::leftovers;
 use crate::output;
 use crate::progress::{Bar, Verbosity};
+use crate::subject::{Encoded, Subject};
 
 /// A line whose file is still to be made.
 struct Pending {
     line: u64,
-    input: TokenizedInput,
+    input: Encoded,
     path: PathBuf,
 }
 
 /// A run over one file of JSON lines.
 pub(crate) struct Run<'a> {
-    pub(crate) analyzer: &'a Analyzer,
+    pub(crate) subject: &'a Subject,
     pub(crate) request: &'a Request,
     pub(crate) store: Store,
     pub(crate) directory: &'a Path,
@@ -104,7 +105,7 @@ impl Run<'_> {
 
     /// The work that a line needs; `None` if its file is there already.
     fn open(&self, line: u64, item: &Item) -> anyhow::Result<Option<Pending>> {
-        let input = self.analyzer.encode(&item.input)?;
+        let input = self.subject.encode(&item.given)?;
         let path = self.directory.join(format!("{}.safetensors", item.id));
         if path.exists() && !path.is_file() {
             let path = path.display();
@@ -112,7 +113,7 @@ impl Run<'_> {
             return Err(BadInput(message).into());
         }
         if self
-            .analyzer
+            .subject
             .is_written(&input, self.request, self.store, &path)?
         {
             return Ok(None);
@@ -139,10 +140,10 @@ impl Run<'_> {
     }
 
     fn write(&self, batch: &[Pending]) -> anyhow::Result<()> {
-        let inputs: Vec<TokenizedInput> = batch.iter().map(|item| item.input.clone()).collect();
+        let inputs: Vec<Encoded> = batch.iter().map(|item| item.input.clone()).collect();
         let paths: Vec<PathBuf> = batch.iter().map(|item| item.path.clone()).collect();
         Ok(self
-            .analyzer
+            .subject
             .write_analysis(&inputs, self.request, self.store, &paths)?)
     }
 }

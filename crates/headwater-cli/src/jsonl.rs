@@ -10,6 +10,7 @@ use headwater::Input;
 use serde::Deserialize;
 
 use crate::failure::BadInput;
+use crate::subject::Given;
 
 /// No text that a model can take comes near; a file without line breaks must
 /// not fill the memory.
@@ -21,7 +22,7 @@ const MAX_ID_BYTES: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) id: String,
-    pub(crate) input: Input,
+    pub(crate) given: Given,
 }
 
 /// The fields of a line; others are ignored.
@@ -32,6 +33,8 @@ struct Fields {
     text_pair: Option<String>,
     input_ids: Option<Vec<u32>>,
     token_type_ids: Option<Vec<u32>>,
+    target: Option<String>,
+    decoder_input_ids: Option<Vec<u32>>,
 }
 
 /// Reads a file of JSON lines.
@@ -146,12 +149,26 @@ impl Lines {
             )));
         }
         self.used.insert(id.to_lowercase(), self.number);
-        let input = fields.into_input()?;
-        Ok(Item { id, input })
+        let given = fields.into_given()?;
+        Ok(Item { id, given })
     }
 }
 
 impl Fields {
+    fn into_given(mut self) -> Result<Given, BadInput> {
+        let target = match (self.target.take(), self.decoder_input_ids.take()) {
+            (Some(_), Some(_)) => {
+                let message = "both target and decoder_input_ids are given; keep one";
+                return Err(BadInput(message.to_owned()));
+            }
+            (Some(text), None) => Some(Input::from(text)),
+            (None, Some(ids)) => Some(Input::from(ids)),
+            (None, None) => None,
+        };
+        let input = self.into_input()?;
+        Ok(Given { input, target })
+    }
+
     fn into_input(self) -> Result<Input, BadInput> {
         let refuse = |message: &str| Err(BadInput(message.to_owned()));
         match (self.text, self.input_ids) {
@@ -264,6 +281,8 @@ mod tests {
         assert!(refusal(r#"{"text": "a", "input_ids": [1]}"#).contains("both"));
         assert!(refusal(r#"{"text": "a", "token_type_ids": [1]}"#).contains("token_type_ids"));
         assert!(refusal(r#"{"input_ids": [1], "text_pair": "a"}"#).contains("text_pair"));
+        let both = r#"{"text": "a", "target": "b", "decoder_input_ids": [1]}"#;
+        assert!(refusal(both).contains("both target"));
     }
 
     #[test]

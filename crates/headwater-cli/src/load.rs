@@ -3,24 +3,51 @@
 use std::path::Path;
 
 use headwater::checkpoint::{Checkpoint, HubOptions, Layout};
-use headwater::{Analysis, Analyzer, Request, TokenizedInput};
+use headwater::{Analysis, DeviceName, Request, Translator};
 
-use crate::args::{ComputeArgs, ModelOptions};
+use crate::args::{LanguageArgs, ModelArgs, ModelOptions};
 use crate::failure::BadInput;
 use crate::progress::{Bar, Verbosity};
+use crate::subject::{Encoded, Subject};
 
-/// Opens and loads a model.
+/// Opens and loads a model with one stack of layers or a translation model.
 ///
 /// # Errors
 /// A revision of a directory, and whatever is wrong with the model.
-pub(crate) fn analyzer(
+pub(crate) fn subject(
     model: &str,
     options: &ModelOptions,
-    compute: &ComputeArgs,
+    device: DeviceName,
     verbosity: Verbosity,
-) -> anyhow::Result<Analyzer> {
+) -> anyhow::Result<Subject> {
     let checkpoint = checkpoint(model, options, verbosity)?;
-    let (name, read) = (checkpoint.name().to_owned(), checkpoint.bytes_read());
+    let _bar = loading(&checkpoint, verbosity);
+    Ok(Subject::from_checkpoint(checkpoint, device, options.dtype)?)
+}
+
+/// Opens and loads a translation model.
+///
+/// # Errors
+/// As [`subject`], and a language that the model does not mark.
+pub(crate) fn translator(
+    model: &ModelArgs,
+    languages: &LanguageArgs,
+    device: DeviceName,
+    verbosity: Verbosity,
+) -> anyhow::Result<Translator> {
+    let checkpoint = checkpoint(&model.model, &model.options, verbosity)?;
+    let _bar = loading(&checkpoint, verbosity);
+    let translator = Translator::from_checkpoint(checkpoint, device, model.options.dtype)?;
+    let source = languages.source_language.as_deref();
+    let target = languages.target_language.as_deref();
+    Ok(match (source, target) {
+        (None, None) => translator,
+        _ => translator.with_languages(source, target)?,
+    })
+}
+
+/// A bar over the bytes of a model's parameters.
+fn loading(checkpoint: &Checkpoint, verbosity: Verbosity) -> Bar {
     let parameters = checkpoint.parameters().iter();
     let bytes = parameters.map(|parameter| {
         // Each part of a fused tensor is cut from all of it.
@@ -31,21 +58,14 @@ pub(crate) fn analyzer(
         let elements: usize = parameter.shape.iter().product();
         (parts * elements * parameter.dtype.bitsize() / 8) as u64
     });
-    let bar = Bar::follow(
-        verbosity,
-        &format!("loading {name}"),
-        Some(bytes.sum()),
-        read,
-    );
-    let analyzer = Analyzer::from_checkpoint(checkpoint, compute.device, options.dtype)?;
-    drop(bar);
-    Ok(analyzer)
+    let what = format!("loading {}", checkpoint.name());
+    Bar::follow(verbosity, &what, Some(bytes.sum()), checkpoint.bytes_read())
 }
 
 /// Opens a model without loading it.
 ///
 /// # Errors
-/// As [`analyzer`].
+/// As [`subject`].
 pub(crate) fn checkpoint(
     model: &str,
     options: &ModelOptions,
@@ -70,11 +90,11 @@ pub(crate) fn checkpoint(
 /// A layer that the model does not have, and unreadable weights, whose hash
 /// goes into every analysis.
 pub(crate) fn layers(
-    analyzer: &Analyzer,
+    subject: &Subject,
     request: &Request,
     verbosity: Verbosity,
 ) -> anyhow::Result<Bar> {
-    let checkpoint = analyzer.checkpoint();
+    let checkpoint = subject.checkpoint();
     let used = checkpoint.parameters().iter();
     let bytes: usize = used
         .map(|used| used.shape.iter().product::<usize>() * used.dtype.bitsize() / 8)
@@ -85,18 +105,18 @@ pub(crate) fn layers(
         Some(bytes as u64),
         checkpoint.bytes_read(),
     );
-    analyzer.weights_sha256()?;
+    subject.weights_sha256()?;
     drop(hashing);
-    let n_layers = analyzer.model().architecture().n_layers;
-    let last = request
-        .layers_of(n_layers)?
-        .last()
-        .map_or(0, |last| last + 1);
+    let last = request.layers_of(subject.n_layers())?.last().copied();
+    let stacks = std::iter::once(checkpoint.architecture()).chain(checkpoint.decoder());
+    let total: usize = stacks
+        .map(|stack| stack.n_layers.min(last.map_or(0, |last| last + 1)))
+        .sum();
     Ok(Bar::follow(
         verbosity,
         "layers",
-        Some(last as u64),
-        analyzer.layers_run(),
+        Some(total as u64),
+        subject.layers_run(),
     ))
 }
 
@@ -105,13 +125,11 @@ pub(crate) fn layers(
 /// # Errors
 /// As [`layers`], and a scope that the model does not have.
 pub(crate) fn analyze(
-    analyzer: &Analyzer,
-    input: TokenizedInput,
+    subject: &Subject,
+    input: &Encoded,
     request: &Request,
     verbosity: Verbosity,
 ) -> anyhow::Result<Analysis> {
-    let _bar = layers(analyzer, request, verbosity)?;
-    let mut analyses = analyzer.analyze_tokenized(&[input], request)?;
-    // One input, one analysis.
-    Ok(analyses.remove(0))
+    let _bar = layers(subject, request, verbosity)?;
+    Ok(subject.analyze(input, request)?)
 }

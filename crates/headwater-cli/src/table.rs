@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use headwater::{Analysis, MixingMeasure, Quantity, QuantitySet, Request};
+use headwater::{Analysis, ArrayKey, LayerArray, Quantity, QuantitySet, Request, Stack};
 use serde::Serialize;
 
 use crate::failure::printable;
@@ -27,7 +27,8 @@ pub(crate) struct Summary {
 /// One number a layer and column.
 #[derive(Debug, Serialize)]
 pub(crate) struct LayerTable {
-    quantity: &'static str,
+    /// The quantity, behind the prefix of its stack of layers.
+    quantity: String,
     statistic: &'static str,
     columns: Vec<&'static str>,
     layers: Vec<usize>,
@@ -75,65 +76,80 @@ fn map_shown(quantities: &QuantitySet) -> Option<Quantity> {
     MAPS.into_iter().find(|&map| quantities.contains(map))
 }
 
+/// The tables of one stack of layers; one a quantity that was asked for.
+fn tables(analysis: &Analysis, stack: Stack) -> Vec<LayerTable> {
+    let keys = || {
+        let keys = analysis.arrays().map(|(key, _)| key);
+        keys.filter(|key| key.stack() == stack)
+    };
+    let mut layers: Vec<usize> = keys().filter_map(ArrayKey::layer).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    let mut arrays: Vec<LayerArray> = keys().filter_map(ArrayKey::array).collect();
+    arrays.sort_unstable();
+    arrays.dedup();
+
+    type Column = fn(LayerArray) -> Option<&'static str>;
+    let quantities: [(&str, &str, Column); 4] = [
+        ("mixing_ratio", "mean over tokens", |array| match array {
+            LayerArray::MixingRatio(measure) => Some(measure.slug()),
+            _ => None,
+        }),
+        (
+            "transformed_norms",
+            "mean over heads and tokens",
+            |array| match array {
+                LayerArray::TransformedNorms => Some("all heads"),
+                LayerArray::CrossTransformedNorms => Some("cross"),
+                _ => None,
+            },
+        ),
+        ("bias_norms", "mean over tokens", |array| match array {
+            LayerArray::BiasNorms(scope) => Some(scope.slug()),
+            _ => None,
+        }),
+        (
+            "reconstruction_error",
+            "largest over tokens",
+            |array| match array {
+                LayerArray::ReconstructionError(scope) => Some(scope.slug()),
+                _ => None,
+            },
+        ),
+    ];
+    let table = |(quantity, statistic, column): (&str, &'static str, Column)| {
+        let shown: Vec<(LayerArray, &'static str)> = arrays
+            .iter()
+            .filter_map(|&array| Some((array, column(array)?)))
+            .collect();
+        let row = |&layer: &usize| {
+            let value = |(array, _): &(LayerArray, _)| {
+                analysis.array(&array.of(stack, layer))?.to_f64().mean()
+            };
+            shown.iter().map(value).collect::<Option<Vec<f64>>>()
+        };
+        let values = layers.iter().map(row).collect::<Option<Vec<_>>>()?;
+        (!shown.is_empty()).then(|| LayerTable {
+            quantity: format!("{}{quantity}", stack.prefix()),
+            statistic,
+            columns: shown.iter().map(|(_, column)| *column).collect(),
+            layers: layers.clone(),
+            values,
+        })
+    };
+    quantities.into_iter().filter_map(table).collect()
+}
+
 impl Summary {
     pub(crate) fn new(analysis: &Analysis, request: &Request) -> Self {
-        let layers = analysis.layers();
-        let table = |quantity,
-                     statistic,
-                     columns: Vec<&'static str>,
-                     value: &dyn Fn(usize, usize) -> Option<f64>| {
-            let row = |&layer: &usize| {
-                (0..columns.len())
-                    .map(|column| value(layer, column))
-                    .collect()
-            };
-            let values: Option<Vec<Vec<f64>>> = layers.iter().map(row).collect();
-            let layers = layers.clone();
-            values.map(|values| LayerTable {
-                quantity,
-                statistic,
-                columns,
-                layers,
-                values,
-            })
-        };
-        let scopes = analysis.scopes();
-        let slugs = || scopes.iter().map(|scope| scope.slug()).collect::<Vec<_>>();
-        let measures: Vec<MixingMeasure> = [
-            MixingMeasure::AttentionWeights,
-            MixingMeasure::AttentionWeightsResidual,
-        ]
-        .into_iter()
-        .chain(scopes.iter().copied().map(MixingMeasure::from))
-        .collect();
-        let tables = [
-            table(
-                "mixing_ratio",
-                "mean over tokens",
-                measures.iter().map(|measure| measure.slug()).collect(),
-                &|layer, column| analysis.mixing_ratio(layer, measures[column])?.mean(),
-            ),
-            table(
-                "transformed_norms",
-                "mean over heads and tokens",
-                vec!["all heads"],
-                &|layer, _| analysis.transformed_norms(layer)?.mean(),
-            ),
-            table(
-                "bias_norms",
-                "mean over tokens",
-                slugs(),
-                &|layer, column| analysis.bias_norms(layer, scopes[column])?.mean(),
-            ),
-            table(
-                "reconstruction_error",
-                "largest over tokens",
-                slugs(),
-                &|layer, column| analysis.reconstruction_error(layer, scopes[column]),
-            ),
-        ];
+        let mut stacks: Vec<Stack> = analysis.arrays().map(|(key, _)| key.stack()).collect();
+        stacks.sort_unstable();
+        stacks.dedup();
         Self {
-            tables: tables.into_iter().flatten().collect(),
+            tables: stacks
+                .into_iter()
+                .flat_map(|stack| tables(analysis, stack))
+                .collect(),
             strongest_sources: StrongestSources::new(analysis, request),
         }
     }
@@ -149,11 +165,14 @@ impl Summary {
     fn write(&self, analysis: &Analysis, out: &mut String) -> fmt::Result {
         let tokens = &analysis.input.tokens;
         let entry = |name: &str| analysis.metadata.get(name).map_or("?", String::as_str);
+        let target = analysis.target.as_ref();
+        let target = target.map(|target| format!(" and {}", target.tokens.len()));
         writeln!(
             out,
-            "{}: {} tokens, computed in {} on {}",
+            "{}: {}{} tokens, computed in {} on {}",
             printable(entry("model")),
             tokens.len(),
+            target.unwrap_or_default(),
             entry("dtype"),
             entry("device")
         )?;
@@ -161,7 +180,8 @@ impl Summary {
             table.write(out)?;
         }
         if let Some(sources) = &self.strongest_sources {
-            sources.write(tokens, out)?;
+            let targets = analysis.target.as_ref().unwrap_or(&analysis.input);
+            sources.write(&targets.tokens, tokens, out)?;
         }
         if tokens.len() > MAX_TOKENS_LISTED {
             writeln!(
@@ -189,7 +209,7 @@ impl LayerTable {
             write!(out, "  {layer:>5}")?;
             for (column, value) in self.columns.iter().zip(row) {
                 let width = column.len().max(COLUMN_WIDTH);
-                if self.quantity == "reconstruction_error" {
+                if self.quantity.ends_with("reconstruction_error") {
                     write!(out, "  {value:>width$.1e}")?;
                 } else {
                     write!(out, "  {value:>width$.4}")?;
@@ -204,20 +224,39 @@ impl LayerTable {
 impl StrongestSources {
     /// Of the last layer and the longest scope that were asked for.
     fn new(analysis: &Analysis, request: &Request) -> Option<Self> {
-        let layer = *analysis.layers().last()?;
-        let scope = analysis.scopes().last().copied();
-        let head_mean = |map: ndarray::Array3<f64>| map.mean_axis(ndarray::Axis(0));
-        let (name, map) = match map_shown(&request.quantities)? {
-            Quantity::Norms => (format!("norms.{}", scope?), analysis.norms(layer, scope?)?),
-            Quantity::WeightedNorms => (
-                "weighted_norms, mean over heads".to_owned(),
-                head_mean(analysis.weighted_norms(layer)?)?,
-            ),
-            _ => (
-                "attention_weights, mean over heads".to_owned(),
-                head_mean(analysis.attention_weights(layer)?)?,
-            ),
+        let quantity = map_shown(&request.quantities)?;
+        // What a translation model's decoder takes from its encoder, if anything was kept of it.
+        let wanted = |key: &ArrayKey| {
+            let array = key.array()?;
+            let shown = match quantity {
+                Quantity::Norms => matches!(array, LayerArray::Norms(_)),
+                Quantity::WeightedNorms => matches!(
+                    array,
+                    LayerArray::WeightedNorms | LayerArray::CrossWeightedNorms
+                ),
+                _ => matches!(
+                    array,
+                    LayerArray::AttentionWeights | LayerArray::CrossAttentionWeights
+                ),
+            };
+            let translates = analysis.target.is_some();
+            (shown && array.is_cross() == translates).then_some((key.layer()?, array))
         };
+        let keys = analysis.arrays().map(|(key, _)| key);
+        let (key, (layer, _)) = keys
+            .filter_map(|key| Some((key, wanted(key)?)))
+            .max_by_key(|(_, place)| *place)?;
+        let map = analysis.array(key)?.to_f64();
+        let name = key.to_string();
+        let name = name.split_once(&format!("layers.{layer}."))?.1;
+        let (name, map) = match map.ndim() {
+            3 => (
+                format!("{name}, mean over heads"),
+                map.mean_axis(ndarray::Axis(0))?,
+            ),
+            _ => (name.to_owned(), map),
+        };
+        let map: ndarray::Array2<f64> = map.into_dimensionality().ok()?;
         let targets = map.rows().into_iter().map(|row| {
             let sum: f64 = row.sum();
             let mut sources: Vec<Source> = row
@@ -239,20 +278,20 @@ impl StrongestSources {
         })
     }
 
-    fn write(&self, tokens: &[String], out: &mut String) -> fmt::Result {
+    fn write(&self, targets: &[String], sources: &[String], out: &mut String) -> fmt::Result {
         writeln!(
             out,
             "\n{HEADING}Strongest sources of each token{HEADING:#} at layer {} by {}\n(position, token, share of the row's sum in %; --layers and --scopes choose another)",
             self.layer, self.map
         )?;
-        let label = |position: usize| {
+        let label = |tokens: &[String], position: usize| {
             let token = shortened(&tokens[position]);
             format!("{position:>3} {token:<TOKEN_WIDTH$}")
         };
-        for (target, sources) in self.targets.iter().enumerate() {
-            write!(out, "  {} |", label(target))?;
-            for Source { source, share } in sources {
-                write!(out, " {}{:>4.0}", label(*source), share * 100.0)?;
+        for (target, strongest) in self.targets.iter().enumerate() {
+            write!(out, "  {} |", label(targets, target))?;
+            for Source { source, share } in strongest {
+                write!(out, " {}{:>4.0}", label(sources, *source), share * 100.0)?;
             }
             writeln!(out)?;
         }

@@ -2,6 +2,7 @@ use clap::Args;
 use headwater::Input;
 
 use crate::lists::Ids;
+use crate::subject::Given;
 
 /// One text, or the ids of one.
 #[derive(Debug, Args)]
@@ -21,6 +22,24 @@ pub(crate) struct InputArgs {
     )]
     pub(crate) text_pair: Option<String>,
 
+    /// The translation, for translation models [default: the model's own]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        conflicts_with = "text_pair"
+    )]
+    pub(crate) target: Option<String>,
+
+    /// What the decoder of a translation model reads, its start token first
+    #[arg(
+        long,
+        value_name = "IDS",
+        conflicts_with_all = ["target", "text_pair"],
+        allow_hyphen_values = true
+    )]
+    pub(crate) decoder_input_ids: Option<Ids>,
+
     /// Token ids as they are, special tokens included: 101,7592,102
     #[arg(long, value_name = "IDS", allow_hyphen_values = true)]
     pub(crate) input_ids: Option<Ids>,
@@ -36,8 +55,18 @@ pub(crate) struct InputArgs {
 }
 
 impl InputArgs {
-    /// The input, if one was given.
-    pub(crate) fn input(&self) -> Option<Input> {
+    /// What was given, if anything was.
+    pub(crate) fn given(&self) -> Option<Given> {
+        let target = match (&self.target, &self.decoder_input_ids) {
+            (Some(text), _) => Some(Input::Text(text.clone())),
+            (None, Some(ids)) => Some(Input::from(ids.0.clone())),
+            (None, None) => None,
+        };
+        let input = self.input()?;
+        Some(Given { input, target })
+    }
+
+    fn input(&self) -> Option<Input> {
         match (&self.text, &self.text_pair, &self.input_ids) {
             (Some(text), Some(pair), _) => Some(Input::Pair(text.clone(), pair.clone())),
             (Some(text), None, _) => Some(Input::Text(text.clone())),
