@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::failure::printable;
 use crate::output::HEADING;
 
+/// What the names of cross-attention begin with.
+const CROSS: &str = "cross_";
 /// With more tokens than these the sources of each fill more than a screen.
 const MAX_TOKENS_LISTED: usize = 40;
 /// Numbers of four decimals below 1000, and most headings.
@@ -100,7 +102,7 @@ fn tables(analysis: &Analysis, stack: Stack) -> Vec<LayerTable> {
             "mean over heads and tokens",
             |array| match array {
                 LayerArray::TransformedNorms => Some("all heads"),
-                LayerArray::CrossTransformedNorms => Some("cross"),
+                LayerArray::CrossTransformedNorms => Some("all heads"),
                 _ => None,
             },
         ),
@@ -117,9 +119,10 @@ fn tables(analysis: &Analysis, stack: Stack) -> Vec<LayerTable> {
             },
         ),
     ];
-    let table = |(quantity, statistic, column): (&str, &'static str, Column)| {
+    let table = |(quantity, statistic, column): (&str, &'static str, Column), cross: bool| {
         let shown: Vec<(LayerArray, &'static str)> = arrays
             .iter()
+            .filter(|array| array.is_cross() == cross)
             .filter_map(|&array| Some((array, column(array)?)))
             .collect();
         let row = |&layer: &usize| {
@@ -130,14 +133,21 @@ fn tables(analysis: &Analysis, stack: Stack) -> Vec<LayerTable> {
         };
         let values = layers.iter().map(row).collect::<Option<Vec<_>>>()?;
         (!shown.is_empty()).then(|| LayerTable {
-            quantity: format!("{}{quantity}", stack.prefix()),
+            quantity: match cross {
+                true => format!("{}{CROSS}{quantity}", stack.prefix()),
+                false => format!("{}{quantity}", stack.prefix()),
+            },
             statistic,
             columns: shown.iter().map(|(_, column)| *column).collect(),
             layers: layers.clone(),
             values,
         })
     };
-    quantities.into_iter().filter_map(table).collect()
+    let kinds = quantities.into_iter().flat_map(|quantity| {
+        // Cross-attention has long names: its columns need a table of their own.
+        [false, true].map(|cross| table(quantity, cross))
+    });
+    kinds.flatten().collect()
 }
 
 impl Summary {
@@ -201,13 +211,21 @@ impl LayerTable {
             self.quantity, self.statistic
         )?;
         write!(out, "  layer")?;
-        for column in &self.columns {
+        // The heading says it.
+        let names = self
+            .columns
+            .iter()
+            .map(|column| match self.quantity.contains(CROSS) {
+                true => column.trim_start_matches(CROSS),
+                false => column,
+            });
+        for column in names.clone() {
             write!(out, "  {column:>COLUMN_WIDTH$}")?;
         }
         writeln!(out)?;
         for (layer, row) in self.layers.iter().zip(&self.values) {
             write!(out, "  {layer:>5}")?;
-            for (column, value) in self.columns.iter().zip(row) {
+            for (column, value) in names.clone().zip(row) {
                 let width = column.len().max(COLUMN_WIDTH);
                 if self.quantity.ends_with("reconstruction_error") {
                     write!(out, "  {value:>width$.1e}")?;
