@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::families::{self, Stacks};
 use crate::resolve::resolve;
 use crate::weights::Weights;
-use crate::{Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenizer, hub};
+use crate::{
+    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenizer, hub, tokenizer_json,
+};
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
 ///
@@ -224,18 +226,6 @@ impl Checkpoint {
     ///
     /// Where there is none, or none that the tokenizers library understands.
     pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        let path = self.directory.join("tokenizer.json");
-        if !path.is_file() {
-            let directory = self.directory.clone();
-            return Err(Error::MissingTokenizer { directory });
-        }
-        let malformed = |source| Error::MalformedTokenizer {
-            path: path.clone(),
-            source,
-        };
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(malformed)?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(malformed)?;
-        Ok(tokenizer)
+        tokenizer_json::read(&self.directory)
     }
 }

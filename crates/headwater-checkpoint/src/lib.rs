@@ -12,6 +12,7 @@ mod hub;
 mod layout;
 mod nearest;
 mod resolve;
+mod tokenizer_json;
 mod translation;
 mod weights;
 

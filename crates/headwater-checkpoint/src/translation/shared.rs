@@ -5,8 +5,8 @@ use std::path::Path;
 use tokenizers::Tokenizer;
 
 use super::{Side, TokenizedText};
-use crate::Error;
 use crate::nearest::nearest;
+use crate::{Error, tokenizer_json};
 
 /// One `tokenizer.json` for both sides, whose language codes may differ.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct SharedTokenizer {
 impl SharedTokenizer {
     pub(super) fn open(directory: &Path) -> Result<Self, Error> {
         Ok(Self {
-            tokenizer: read_tokenizer(directory)?,
+            tokenizer: tokenizer_json::read(directory)?,
             source_language: None,
             target_language: None,
         })
@@ -86,19 +86,6 @@ impl SharedTokenizer {
     pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
-}
-
-/// Reads `tokenizer.json`, with padding and truncation switched off.
-fn read_tokenizer(directory: &Path) -> Result<Tokenizer, Error> {
-    let path = directory.join("tokenizer.json");
-    let malformed = |source| Error::MalformedTokenizer {
-        path: path.clone(),
-        source,
-    };
-    let mut tokenizer = Tokenizer::from_file(&path).map_err(malformed)?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(malformed)?;
-    Ok(tokenizer)
 }
 
 /// Whether a token is a language code of mBART, such as `en_XX`.
