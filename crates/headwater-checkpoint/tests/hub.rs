@@ -6,10 +6,12 @@ mod server;
 
 use std::error::Error as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use common::{config, serialize, shards, tensors, tokenizer};
-use headwater_checkpoint::{Checkpoint, Dtype, Error, HubOptions};
+use common::{config, fixture, serialize, shards, tensors, tokenizer};
+use headwater_checkpoint::{
+    Checkpoint, Dtype, Error, GenerationSettings, HubOptions, TranslationTokenizer,
+};
 use server::{COMMIT, Fault, Files, Server};
 use tempfile::TempDir;
 
@@ -26,6 +28,20 @@ fn files() -> Files {
         ),
         ("model.safetensors".into(), weights),
     ])
+}
+
+/// A Marian model as published: no `tokenizer.json`, but what it is made of.
+fn marian_files() -> Files {
+    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tokenizers/marian");
+    let model = ["config.json", "generation_config.json", "model.safetensors"];
+    let paths = model.map(|file| fixture("marian").join(file)).into_iter();
+    let pieces = ["source.spm", "target.spm", "vocab.json"];
+    let paths = paths.chain(pieces.map(|file| tokenizer.join(file)));
+    let file = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    };
+    paths.map(file).collect()
 }
 
 /// Options that leave nothing to the environment.
@@ -173,6 +189,95 @@ fn model_without_a_tokenizer() {
         checkpoint.tokenizer(),
         Err(Error::MissingTokenizer { .. })
     ));
+}
+
+#[test]
+fn what_is_not_there_is_asked_for_once() {
+    let mut files = files();
+    files.remove("tokenizer.json");
+    let server = Server::start(MODEL, files);
+    let cache = tempfile::tempdir().unwrap();
+    let options = options(&server, &cache);
+    Checkpoint::open(MODEL, &options).unwrap();
+    server.take_requests();
+    // A cache that the Python libraries filled says it in the same way.
+    let absent = cache.path().join("models--owner--small-bert/.no_exist");
+    assert!(absent.join(COMMIT).join("tokenizer.json").is_file());
+    Checkpoint::open(MODEL, &options).unwrap();
+    assert_eq!(server.take_requests(), []);
+    drop(server);
+    Checkpoint::open(MODEL, &options).unwrap();
+}
+
+#[test]
+fn translation_model() {
+    let files = marian_files();
+    let server = Server::start(MODEL, files.clone());
+    let cache = tempfile::tempdir().unwrap();
+    let mut options = options(&server, &cache);
+    let check = |options: &HubOptions| {
+        let checkpoint = Checkpoint::open(MODEL, options).unwrap();
+        for (file, bytes) in &files {
+            assert_eq!(fs::read(checkpoint.directory().join(file)).unwrap(), *bytes);
+        }
+        let tokenizer = TranslationTokenizer::open(checkpoint.directory()).unwrap();
+        assert!(!tokenizer.encode_source("das Tal").unwrap().ids.is_empty());
+        let settings = GenerationSettings::read(checkpoint.directory()).unwrap();
+        assert_eq!(settings.num_beams, 4);
+    };
+    check(&options);
+    assert!(!server.take_requests().is_empty());
+    check(&options);
+    assert_eq!(server.take_requests(), []);
+    drop(server);
+    options.offline = Some(true);
+    check(&options);
+}
+
+#[test]
+fn translation_model_that_lacks_what_it_may() {
+    for lacking in ["source.spm", "vocab.json", "generation_config.json"] {
+        let mut files = marian_files();
+        files.remove(lacking);
+        let server = Server::start(MODEL, files);
+        let cache = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open(MODEL, &options(&server, &cache)).unwrap();
+        assert!(!checkpoint.directory().join(lacking).exists());
+        let tokenizer = TranslationTokenizer::open(checkpoint.directory());
+        match lacking {
+            "generation_config.json" => assert!(tokenizer.is_ok()),
+            _ => assert!(
+                matches!(&tokenizer, Err(Error::MissingTokenizerFile { file, .. }) if *file == lacking),
+                "{tokenizer:?}"
+            ),
+        }
+    }
+    // What fails for another reason is no lack.
+    let server = Server::start(MODEL, marian_files());
+    server.set_fault(Some(Fault::CutOffSilently("vocab.json")));
+    let cache = tempfile::tempdir().unwrap();
+    let error = refusal(MODEL, &options(&server, &cache));
+    assert!(
+        matches!(&error, Error::IncompleteDownload { file, .. } if file == "vocab.json"),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn unsupported_model_is_refused_before_its_weights_are_fetched() {
+    let mut files = files();
+    let mut other = config();
+    other["model_type"] = "whisper".into();
+    files.insert("config.json".into(), other.to_string().into_bytes());
+    let server = Server::start(MODEL, files);
+    let cache = tempfile::tempdir().unwrap();
+    let error = refusal(MODEL, &options(&server, &cache));
+    assert!(matches!(error, Error::UnsupportedModel { .. }), "{error:?}");
+    let requests = server.take_requests();
+    assert!(
+        requests.iter().all(|r| r.path.ends_with("config.json")),
+        "{requests:?}"
+    );
 }
 
 #[test]

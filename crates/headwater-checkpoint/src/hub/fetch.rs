@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use hf_hub::api::Progress;
@@ -15,8 +15,27 @@ use indicatif::ProgressBar;
 
 use super::HubOptions;
 use super::settings::Settings;
-use crate::Error;
+use crate::config::Config;
 use crate::weights::{INDEX, SINGLE, read_index};
+use crate::{Error, Family, families};
+
+/// What of a family's models is fetched beside configuration and weights, where
+/// there is such a file: token ids work without.
+fn optional_files(family: Family) -> &'static [&'static str] {
+    match family {
+        Family::Marian => &[
+            "tokenizer.json",
+            "source.spm",
+            "target.spm",
+            "vocab.json",
+            "target_vocab.json",
+            "tokenizer_config.json",
+            "generation_config.json",
+        ],
+        Family::Bart | Family::Mbart => &["tokenizer.json", "generation_config.json"],
+        _ => &["tokenizer.json"],
+    }
+}
 
 /// Fetches what of a model is not in the cache yet; returns the directory that holds it.
 pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error> {
@@ -31,6 +50,8 @@ pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error>
     else {
         return Err(Error::MissingDirectory { path: config });
     };
+    // Nothing large is fetched for a model that cannot be read.
+    let family = families::stacks(&Config::read(directory)?)?.first.family;
     let complete = |file: &str| match directory.join(file).exists() {
         true => Ok(()),
         false => hub.download(file, commit).map(drop),
@@ -51,10 +72,28 @@ pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error>
             complete(&shard)?;
         }
     }
-    match complete("tokenizer.json") {
-        // Token ids work without one.
-        Ok(()) | Err(Error::NotOnHub { .. } | Error::NotCached { .. }) => Ok(directory.to_owned()),
-        Err(error) => Err(error),
+    for file in optional_files(family) {
+        // As the Python libraries do: an empty file tells what the hub has not,
+        // so that it is asked once.
+        let absent = hub.directory().join(".no_exist").join(commit).join(file);
+        if absent.exists() {
+            continue;
+        }
+        match complete(file) {
+            Err(Error::NotOnHub { .. }) => remember(&absent),
+            Err(Error::NotCached { .. }) | Ok(()) => (),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(directory.to_owned())
+}
+
+/// Makes an empty file; in a cache that cannot be written to there is none, and
+/// the hub is asked again.
+fn remember(path: &Path) {
+    let made = path.parent().map(fs::create_dir_all);
+    if let Some(Ok(())) = made {
+        fs::write(path, "").ok();
     }
 }
 
@@ -88,6 +127,12 @@ impl<'a> Hub<'a> {
 
     fn repo(&self, revision: &str) -> Repo {
         Repo::with_revision(self.model.into(), RepoType::Model, revision.into())
+    }
+
+    /// The model's directory in the cache.
+    fn directory(&self) -> PathBuf {
+        let repo = self.repo(&self.settings.revision);
+        self.settings.cache.join(repo.folder_name())
     }
 
     /// The file in the cache, at the revision asked for.
