@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use headwater::{Quantity, QuantitySet, Scope};
+use headwater::{MixingMeasure, Quantity, QuantitySet, Scope};
 
 use crate::failure::BadInput;
 
@@ -33,6 +33,42 @@ impl FromStr for Scopes {
 fn scope(word: &str) -> Result<Scope, String> {
     word.parse()
         .map_err(|error: headwater::decomposition::Error| error.to_string())
+}
+
+/// One scope.
+#[derive(Debug, Clone)]
+pub(crate) struct OneScope(pub(crate) Scope);
+
+impl FromStr for OneScope {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        scope(text).map(Self)
+    }
+}
+
+/// What a mixing ratio is measured on: a scope, or the weights.
+#[derive(Debug, Clone)]
+pub(crate) struct Measure(pub(crate) MixingMeasure);
+
+impl FromStr for Measure {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of_weights = [
+            MixingMeasure::AttentionWeights,
+            MixingMeasure::AttentionWeightsResidual,
+        ];
+        match of_weights
+            .into_iter()
+            .find(|measure| measure.slug() == text)
+        {
+            Some(measure) => Ok(Self(measure)),
+            None => scope(text)
+                .map(|scope| Self(scope.into()))
+                .map_err(|message| format!("{message}; or attn_w, attn_res_w")),
+        }
+    }
 }
 
 /// The value of `--quantities`.

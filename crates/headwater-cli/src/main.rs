@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod align;
 mod analyze;
 mod args;
 mod completions;
@@ -14,8 +15,11 @@ mod load;
 mod memory;
 mod models;
 mod output;
+mod plot;
 mod progress;
+mod subject;
 mod table;
+mod translate;
 mod usage;
 
 use std::ffi::OsString;
@@ -43,6 +47,9 @@ fn main() -> ExitCode {
     };
     let outcome = match &cli.command {
         Command::Analyze(args) => analyze::run(args, verbosity),
+        Command::Align(args) => align::run(args, verbosity),
+        Command::Translate(args) => translate::run(args, verbosity),
+        Command::Plot(args) => plot::run(args, verbosity),
         Command::Inspect(args) => inspect::run(args, verbosity),
         Command::Models(args) => models::run(args),
         Command::Completions(args) => completions::run(args),

@@ -20,24 +20,41 @@ pub(crate) fn line(error: &Error, arguments: &[OsString]) -> String {
     printable(&asked.line(arguments))
 }
 
-/// The command that the arguments name.
-fn used<'a>(program: &'a Command, arguments: &[OsString]) -> Option<&'a Command> {
-    let mut words = arguments.iter().skip(1);
-    words.find_map(|word| program.find_subcommand(word))
+/// The command that the arguments name, and how it is typed.
+fn used<'a>(program: &'a Command, arguments: &[OsString]) -> Option<(&'a Command, String)> {
+    let mut found = None;
+    let mut path = String::new();
+    for word in arguments.iter().skip(1) {
+        let current = found.unwrap_or(program);
+        if let Some(below) = current.find_subcommand(word) {
+            path = format!("{path} {}", below.get_name());
+            found = Some(below);
+        }
+    }
+    Some((found?, path.trim().to_owned()))
 }
 
 struct Asked<'a> {
     error: &'a Error,
     program: &'a Command,
-    used: Option<&'a Command>,
+    used: Option<(&'a Command, String)>,
 }
 
 impl Asked<'_> {
     fn line(&self, arguments: &[OsString]) -> String {
         let invalid = |kind| self.text(kind).unwrap_or_default();
         match self.error.kind() {
-            ErrorKind::MissingSubcommand => {
-                format!("name a command: {}; {}", self.commands(), self.help())
+            ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let before = self
+                    .used
+                    .as_ref()
+                    .map(|(_, path)| format!(" behind {path}"));
+                let before = before.unwrap_or_default();
+                format!(
+                    "name a command{before}: {}; {}",
+                    self.commands(),
+                    self.help()
+                )
             }
             ErrorKind::InvalidSubcommand => {
                 self.unknown_command(&invalid(ContextKind::InvalidSubcommand))
@@ -84,7 +101,7 @@ impl Asked<'_> {
     }
 
     fn unknown_argument(&self, word: &str, arguments: &[OsString]) -> String {
-        let Some(used) = self.used else {
+        let Some((used, name)) = &self.used else {
             let has = |command: &Command| {
                 let mut options = command.get_arguments().filter_map(|arg| arg.get_long());
                 options.any(|long| Some(long) == word.strip_prefix("--"))
@@ -96,7 +113,6 @@ impl Asked<'_> {
                 example(owner)
             );
         };
-        let name = used.get_name();
         if let Some(meant) = self.text(ContextKind::SuggestedArg) {
             return format!("{name} has no option {word}; did you mean {meant}?");
         }
@@ -165,17 +181,21 @@ impl Asked<'_> {
     }
 
     fn commands(&self) -> String {
-        let names = self.program.get_subcommands().map(Command::get_name);
+        let command = self.used.as_ref().map_or(self.program, |(used, _)| used);
+        let names = command.get_subcommands().map(Command::get_name);
         names.collect::<Vec<_>>().join(", ")
     }
 
     fn example(&self) -> &'static str {
-        example(self.used.map_or("", Command::get_name))
+        example(self.used.as_ref().map_or("", |(_, path)| path))
     }
 
     fn help(&self) -> String {
-        match self.used {
-            Some(used) => format!("headwater {} --help lists the options", used.get_name()),
+        match &self.used {
+            Some((used, path)) if used.has_subcommands() => {
+                format!("headwater {path} --help explains them")
+            }
+            Some((_, path)) => format!("headwater {path} --help lists the options"),
             None => "headwater --help explains them".to_owned(),
         }
     }
@@ -274,6 +294,49 @@ mod tests {
                     "analyze", "--model", "m", "--text", "a", "--json", "--output", "x",
                 ],
                 "--json cannot be used with --output",
+            ),
+            (
+                &["plot"],
+                "name a command behind plot: map, mixing, change; headwater plot --help",
+            ),
+            (&["plot", "maps"], "did you mean map?"),
+            (
+                &["plot", "keys.safetensors"],
+                "the commands are map, mixing, change",
+            ),
+            (
+                &["plot", "map", "--output", "a.svg"],
+                "ANALYSIS.safetensors",
+            ),
+            (
+                &["plot", "map", "a", "--output", "a.svg", "--lyaer", "3"],
+                "did you mean --layer?",
+            ),
+            (
+                &[
+                    "plot",
+                    "map",
+                    "a",
+                    "--output",
+                    "a.svg",
+                    "--quantity",
+                    "norm",
+                ],
+                "did you mean norms?",
+            ),
+            (
+                &["plot", "map", "a", "--text", "b", "--output", "a.svg"],
+                "cannot be used with",
+            ),
+            (
+                &["plot", "change", "a", "--from", "attn", "--output", "a.svg"],
+                "--to <SCOPE> is missing",
+            ),
+            (
+                &[
+                    "plot", "map", "a", "--model", "m", "--text", "b", "--output", "a.svg",
+                ],
+                "cannot be used with",
             ),
             (&["completions", "bsh"], "did you mean bash?"),
             (&["completions", "cmd"], "it takes bash, "),

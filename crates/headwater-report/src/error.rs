@@ -46,6 +46,70 @@ pub enum Error {
         /// What is wrong with it.
         source: headwater::metrics::MetricsError,
     },
+    /// A layer that an analysis does not have.
+    #[error("`{name}` has no {layer}; its layers are {known}")]
+    NoSuchLayer {
+        /// The analysis.
+        name: String,
+        /// The layer, with its stack.
+        layer: String,
+        /// The layers it has, comma separated.
+        known: String,
+    },
+    /// An array that a layer of an analysis does not have.
+    #[error("`{name}` has no {array} at {layer}; it has {known}")]
+    NoSuchArray {
+        /// The analysis.
+        name: String,
+        /// The array.
+        array: String,
+        /// The layer, with its stack.
+        layer: String,
+        /// The arrays of the kind that it has, comma separated.
+        known: String,
+    },
+    /// A head that a model does not have.
+    #[error("`{name}` has no head {head}; its heads are 0 to {last}")]
+    NoSuchHead {
+        /// The analysis.
+        name: String,
+        /// The head asked for.
+        head: usize,
+        /// The last head.
+        last: usize,
+    },
+    /// Scopes whose maps have other sources.
+    #[error(
+        "{before} and {after} have different sources, the decoder's tokens and the encoder's; compare two cross_ scopes or two others"
+    )]
+    DifferentSources {
+        /// One scope.
+        before: &'static str,
+        /// The other.
+        after: &'static str,
+    },
+    /// A text that is not an SVG document.
+    #[error("not an SVG document: {source}")]
+    NotSvg {
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A picture with too many pixels.
+    #[error(
+        "a picture of {width} × {height} pixels is too large; take fewer dots an inch, a smaller width, or SVG"
+    )]
+    TooLarge {
+        /// Pixels across.
+        width: f64,
+        /// Pixels down.
+        height: f64,
+    },
+    /// A PNG file could not be made.
+    #[error("could not encode the picture as PNG: {source}")]
+    Png {
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A file could not be written.
     #[error("could not write `{path}`: {source}", path = path.display())]
     Io {

@@ -6,6 +6,7 @@ mod error;
 mod measure;
 mod packed;
 mod page;
+pub mod plot;
 mod report;
 mod source;
 mod statistics;

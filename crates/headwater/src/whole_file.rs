@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +57,20 @@ impl WholeFile {
         })
     }
 
+    /// Writes a whole file at once.
+    ///
+    /// # Errors
+    /// As [`WholeFile::create`].
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let mut whole = Self::create(path)?;
+        whole.file().write_all(bytes).map_err(|source| Error::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        })?;
+        whole.finish()
+    }
+
     /// The file to write to.
     pub fn file(&mut self) -> &mut File {
         self.file
@@ -72,7 +87,9 @@ impl WholeFile {
         let Some(file) = self.file.take() else {
             return Ok(());
         };
-        forget(file.path());
+        // Held until the file has its name, so that an exit finds it whole or removes it.
+        let mut unfinished = unfinished();
+        forget(&mut unfinished, file.path());
         file.persist(&self.path)
             .map(drop)
             .map_err(|error| Error::Io {
@@ -85,8 +102,11 @@ impl WholeFile {
 
 impl Drop for WholeFile {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            forget(file.path());
+        if let Some(file) = self.file.take() {
+            // Held until the file is gone, so that an exit in between cannot leave it.
+            let mut unfinished = unfinished();
+            forget(&mut unfinished, file.path());
+            drop(file);
         }
     }
 }
@@ -103,10 +123,46 @@ pub fn exit_without_unfinished_files(status: i32) -> ! {
     std::process::exit(status)
 }
 
-fn forget(path: &Path) {
-    unfinished().retain(|unfinished| unfinished != path);
+fn forget(unfinished: &mut Vec<PathBuf>, path: &Path) {
+    unfinished.retain(|unfinished| unfinished != path);
 }
 
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.svg");
+        let mut dropped = WholeFile::create(&path).unwrap();
+        dropped.file().write_all(b"half").unwrap();
+        let temporary = dropped.file.as_ref().unwrap().path().to_owned();
+        assert!(temporary.exists() && unfinished().contains(&temporary));
+        drop(dropped);
+        assert!(!unfinished().contains(&temporary));
+        assert!(names(folder.path()).is_empty());
+
+        WholeFile::write(&path, b"whole").unwrap();
+        assert_eq!(names(folder.path()), ["a.svg"]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_folder_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = WholeFile::write(folder.path(), b"").unwrap_err();
+        assert!(matches!(error, Error::NotAFile { .. }));
+    }
 }

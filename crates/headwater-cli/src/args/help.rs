@@ -16,8 +16,10 @@ pub(crate) const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Cyan.on_default());
 
 /// What a user wants to do, and the commands that do it.
-const TASKS: [(&str, &[&str]); 3] = [
+const TASKS: [(&str, &[&str]); 5] = [
     ("Take texts apart", &["analyze"]),
+    ("Align translations", &["align", "translate"]),
+    ("See it", &["plot"]),
     ("Know a model", &["inspect", "models"]),
     ("Set up the shell", &["completions"]),
 ];
@@ -26,13 +28,17 @@ const TASKS: [(&str, &[&str]); 3] = [
 type Example = (&'static str, &'static str);
 
 /// Examples of the whole program and of each command.
-const EXAMPLES: [(&str, &[Example]); 5] = [
+const EXAMPLES: [(&str, &[Example]); 11] = [
     (
         "",
         &[
             (
                 "How much each token mixes in, and from where",
                 "headwater analyze --model bert-base-uncased --text \"The keys are on the table.\"",
+            ),
+            (
+                "One layer's map as a picture for a paper",
+                "headwater plot map --model bert-base-uncased --text \"The keys are on the table.\" --layer 3 --output map.svg",
             ),
             (
                 "What a model needs before you start",
@@ -64,6 +70,84 @@ const EXAMPLES: [(&str, &[Example]); 5] = [
                 "headwater analyze --model ./my-model --input-ids 101,7592,102 --json",
             ),
         ],
+    ),
+    (
+        "align",
+        &[
+            (
+                "Links of one layer, in the Pharaoh format",
+                "headwater align --model Helsinki-NLP/opus-mt-de-en --source text.de --target text.en --layers 4 --measure norm --setting awo > links.txt",
+            ),
+            (
+                "Alignment error rates of every layer against gold links",
+                "headwater align --model Helsinki-NLP/opus-mt-de-en --source text.de --target text.en --gold gold.txt",
+            ),
+            (
+                "Every head of two layers, a file each",
+                "headwater align --model ./my-model --input pairs.jsonl --layers 3,4 --heads 0-7 --output links/",
+            ),
+        ],
+    ),
+    (
+        "translate",
+        &[
+            (
+                "One text",
+                "headwater translate --model Helsinki-NLP/opus-mt-de-en --text \"Guten Tag.\"",
+            ),
+            (
+                "Translations to align where there are none",
+                "headwater translate --model Helsinki-NLP/opus-mt-de-en --source text.de > text.en",
+            ),
+        ],
+    ),
+    (
+        "plot",
+        &[
+            (
+                "The norms of a layer, from an analysis file",
+                "headwater plot map keys.safetensors --layer 3 --scope atb --output map.svg",
+            ),
+            (
+                "Mixing ratios of every layer and token",
+                "headwater plot mixing keys.safetensors --output mixing.png",
+            ),
+            (
+                "What the feed-forward block does",
+                "headwater plot change keys.safetensors --layer 3 --from atb --to atb_ff --output change.svg",
+            ),
+        ],
+    ),
+    (
+        "plot map",
+        &[
+            (
+                "The norms of a layer",
+                "headwater plot map keys.safetensors --layer 3 --scope atb --output map.svg",
+            ),
+            (
+                "One head, for one column of a paper",
+                "headwater plot map keys.safetensors --layer 3 --quantity attention_weights --head 5 --width 80 --font-size 7 --title \"\" --output head.svg",
+            ),
+            (
+                "Straight from a model",
+                "headwater plot map --model gpt2 --text \"The keys.\" --layer 0 --shares --output map.png",
+            ),
+        ],
+    ),
+    (
+        "plot mixing",
+        &[(
+            "Mixing ratios of the attention block",
+            "headwater plot mixing keys.safetensors --measure atb --output mixing.svg",
+        )],
+    ),
+    (
+        "plot change",
+        &[(
+            "What the feed-forward block and its residual do, in shares of each row",
+            "headwater plot change keys.safetensors --layer 3 --from atb --to atb_ff_res --shares --output change.svg",
+        )],
     ),
     (
         "inspect",
@@ -101,14 +185,21 @@ const EXAMPLES: [(&str, &[Example]); 5] = [
 /// Adds tasks and examples to a definition.
 pub(crate) fn explained(command: Command) -> Command {
     let overview = overview(&command);
+    let command = command.help_template(overview).after_help(examples(""));
+    with_examples(command, "")
+}
+
+/// Adds their examples to all commands below one.
+fn with_examples(command: Command, path: &str) -> Command {
     let names: Vec<String> = command
         .get_subcommands()
         .map(|command| command.get_name().to_owned())
         .collect();
-    let command = command.help_template(overview).after_help(examples(""));
     names.into_iter().fold(command, |command, name| {
-        let examples = examples(&name);
-        command.mut_subcommand(name, |command| command.after_help(examples))
+        let path = format!("{path} {name}");
+        command.mut_subcommand(name, |command| {
+            with_examples(command.after_help(examples(path.trim())), &path)
+        })
     })
 }
 
@@ -164,6 +255,16 @@ mod tests {
     use super::*;
     use crate::args::command;
 
+    /// The commands and those below them, as they are typed.
+    fn paths(command: &Command, above: &str) -> Vec<String> {
+        let commands = command.get_subcommands().flat_map(|command| {
+            let path = format!("{above} {}", command.get_name());
+            let below = paths(command, &path);
+            [vec![path.trim().to_owned()], below].concat()
+        });
+        commands.collect()
+    }
+
     #[test]
     fn every_command_has_one_task_and_examples() {
         let command = command();
@@ -174,11 +275,13 @@ mod tests {
             .copied()
             .collect();
         let mut explained: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+        let mut paths = paths(&command, "");
         names.sort_unstable();
         listed.sort_unstable();
         explained.sort_unstable();
+        paths.sort_unstable();
         assert_eq!(listed, names);
-        assert_eq!(explained[1..], names);
+        assert_eq!(explained[1..], paths);
     }
 
     #[test]
@@ -197,7 +300,11 @@ mod tests {
                 let matches = command().try_get_matches_from(words);
                 let matches = matches.unwrap_or_else(|error| panic!("{example}: {error}"));
                 let found = matches.subcommand_name().unwrap();
-                assert!(name.is_empty() || found == name, "{example}");
+                assert!(name.is_empty() || name.starts_with(found), "{example}");
+                assert!(
+                    example.starts_with(&format!("headwater {name}")),
+                    "{example}"
+                );
             }
         }
     }

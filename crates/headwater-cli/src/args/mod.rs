@@ -1,5 +1,6 @@
 //! The command line.
 
+mod align;
 mod analyze;
 mod completions;
 mod help;
@@ -7,7 +8,11 @@ mod input;
 mod inspect;
 mod model;
 mod models;
+mod plot;
+mod source;
+mod translate;
 
+pub(crate) use align::{AlignArgs, RateFormat};
 pub(crate) use analyze::AnalyzeArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use help::example;
@@ -15,6 +20,9 @@ pub(crate) use input::InputArgs;
 pub(crate) use inspect::InspectArgs;
 pub(crate) use model::{ComputeArgs, ModelArgs, ModelOptions};
 pub(crate) use models::ModelsArgs;
+pub(crate) use plot::{ChangeArgs, MapArgs, MixingArgs, PictureArgs, Plot, PlotArgs, PlotSource};
+pub(crate) use source::ModelAndText;
+pub(crate) use translate::{LanguageArgs, TranslateArgs};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -36,6 +44,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Decompose the layers of a model over one text or a file of texts
     Analyze(Box<AnalyzeArgs>),
+    /// Link the words of texts and of their translations, by a translation model
+    Align(Box<AlignArgs>),
+    /// Print what a translation model makes of texts
+    Translate(TranslateArgs),
+    /// Draw a map, a table of mixing ratios or a change between scopes as SVG or PNG
+    Plot(Box<PlotArgs>),
     /// Describe a model: its shape, its tensors, and the memory that an analysis needs
     Inspect(InspectArgs),
     /// List the model types that can be read, and what is verified for each

@@ -7,4 +7,5 @@ mod hostile;
 mod inspect;
 mod interrupt;
 mod models;
+mod plot;
 mod support;
