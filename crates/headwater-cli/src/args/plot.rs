@@ -118,14 +118,8 @@ pub(crate) struct PlotSource {
     #[command(flatten)]
     pub(crate) model: ModelAndText,
 
-    /// Which layers of a translation model's analysis file
-    #[arg(
-        long,
-        value_name = "NAME",
-        value_enum,
-        help_heading = "Picture",
-        requires = "file"
-    )]
+    /// Which layers of a translation model
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "Picture")]
     pub(crate) stack: Option<StackName>,
 }
 

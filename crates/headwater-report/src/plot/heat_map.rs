@@ -28,6 +28,16 @@ pub struct Axis {
     pub labels: Vec<String>,
 }
 
+impl Axis {
+    /// An axis with a label an entry.
+    pub fn new(name: &str, labels: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            labels: labels.into_iter().collect(),
+        }
+    }
+}
+
 /// A matrix as coloured cells with a colour bar. An entry that is not finite
 /// stays white.
 #[derive(Debug, Clone, PartialEq)]

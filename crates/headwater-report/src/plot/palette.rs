@@ -10,7 +10,7 @@ pub enum Scale {
     FromZero,
     /// As `FromZero`, up to a given value, so that pictures can be compared.
     UpTo(f64),
-    /// As far below zero as above it. Blue, white, red.
+    /// As far below zero as above it. Blue, nearly white at zero, red.
     Difference,
 }
 
@@ -103,10 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_white_at_zero() {
+    fn differences_are_lightest_at_zero() {
         let range = Scale::Difference.range([-1.0, 3.0].into_iter());
         assert_eq!((range.low, range.high), (-3.0, 3.0));
-        assert!(luminance(range.color(range.level(0.0))) > 240.0);
+        assert!(luminance(range.color(range.level(0.0))) > 235.0);
+        let lights = (0..LEVELS).map(|level| luminance(range.color(level)));
+        let lightest = lights.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+        assert!(lightest.unwrap().0.abs_diff(LEVELS / 2) < 12);
         let (below, above) = (range.color(0), range.color(LEVELS - 1));
         assert!(below.b > below.r && above.r > above.b);
     }

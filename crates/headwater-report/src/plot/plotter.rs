@@ -164,14 +164,8 @@ impl Plotter {
         let values = Array2::from_shape_vec(shape, values);
         Ok(HeatMap {
             title: format!("mixing ratio, {}{}", stack_name(stack), measure.slug()),
-            rows: Axis {
-                name: "layer".to_owned(),
-                labels: layers.iter().map(ToString::to_string).collect(),
-            },
-            columns: Axis {
-                name: "token".to_owned(),
-                labels: tokens,
-            },
+            rows: Axis::new("layer", layers.iter().map(ToString::to_string)),
+            columns: Axis::new("token", tokens),
             values: values.expect("every layer has a ratio a token"),
             cells: Cells::Line,
             scale: Scale::FromZero,
@@ -205,10 +199,7 @@ impl Plotter {
         // The maximum of a number and no number is the number.
         let scale = Scale::UpTo(both.copied().fold(0.0, f64::max));
         // The first map names the rows for all three.
-        let none = Axis {
-            name: String::new(),
-            labels: Vec::new(),
-        };
+        let none = Axis::new("", []);
         let difference = HeatMap {
             title: format!("{after} − {before}"),
             values: &second.values - &first.values,
@@ -300,10 +291,7 @@ impl Plotter {
     }
 
     fn targets(&self, stack: Stack) -> Axis {
-        Axis {
-            name: "target".to_owned(),
-            labels: self.source.tokens(stack).to_vec(),
-        }
+        Axis::new("target", self.source.tokens(stack).to_vec())
     }
 
     fn sources(&self, stack: Stack, array: LayerArray) -> Axis {
@@ -312,10 +300,7 @@ impl Plotter {
         } else {
             stack
         };
-        Axis {
-            name: "source".to_owned(),
-            labels: self.source.tokens(stack).to_vec(),
-        }
+        Axis::new("source", self.source.tokens(stack).to_vec())
     }
 }
 

@@ -45,19 +45,18 @@ fn is_wide(c: char) -> bool {
         | 0xfe30..=0xfe4f | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f000..=0x1faff | 0x20000..=0x3fffd)
 }
 
-/// The text on one line, without characters that SVG cannot hold or that
-/// would turn the writing around.
+/// The text on one line, in characters that the font has as far as possible:
+/// without what SVG cannot hold or what would turn the writing around, and
+/// with an underscore for the block that SentencePiece writes for a space.
 pub(crate) fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' => visible.push('↵'),
-            '\t' => visible.push('⇥'),
-            c if c.is_control() || is_unprintable(c) => visible.push('\u{fffd}'),
-            c => visible.push(c),
-        }
-    }
-    visible
+    let visible = text.chars().map(|c| match c {
+        '\u{2581}' => '_',
+        '\n' => '¶',
+        '\t' => '→',
+        c if c.is_control() || is_unprintable(c) => '\u{fffd}',
+        c => c,
+    });
+    visible.collect()
 }
 
 /// Marks of direction, line separators and what XML forbids.
@@ -105,7 +104,7 @@ mod tests {
         assert_eq!(text_width("ab", 20.0), 2.0 * text_width("ab", 10.0));
         assert!(text_width("漢字", 10.0) > 20.0);
         assert_eq!(text_width("", 10.0), 0.0);
-        // Noto Sans has 600 of 1000 units for a figure, as its advances table says 572.
+        // Every figure of Noto Sans is 572 thousandths of an em wide.
         assert!((text_width("0", 1000.0) / ALLOWANCE - 572.0).abs() < 1.0);
     }
 
@@ -123,20 +122,14 @@ mod tests {
         assert_eq!(escaped("<a b=\"c\">&"), "&lt;a b=&quot;c&quot;&gt;&amp;");
         assert_eq!(
             escaped("a\u{0}b\u{1b}\n\u{ffff}\u{202e}"),
-            "a\u{fffd}b\u{fffd}↵\u{fffd}\u{fffd}"
+            "a\u{fffd}b\u{fffd}¶\u{fffd}\u{fffd}"
         );
     }
 
     #[test]
     fn the_font_covers_what_is_drawn_everywhere() {
-        assert!(
-            is_covered("‖αf(x)‖ …↵ − Ελλάς Кирилл ü"),
-            "{:?}",
-            "‖α…↵⇥−"
-                .chars()
-                .filter(|&c| !is_covered(&c.to_string()))
-                .collect::<Vec<_>>()
-        );
+        assert!(is_covered("‖αf(x)‖ … − Ελλάς Кирилл Ġü"));
+        assert!(is_covered(&visible("▁the\n\t\u{1b}")));
         assert!(!is_covered("漢"));
     }
 }
