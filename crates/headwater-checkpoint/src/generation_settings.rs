@@ -104,61 +104,80 @@ impl GenerationSettings {
     /// Where neither file is there, one is no JSON object, a field has a value
     /// that it cannot have, or asks for what [`GenerationSettings`] cannot say.
     pub fn read(directory: impl AsRef<Path>) -> Result<Self, Error> {
-        let directory = directory.as_ref();
-        let config = Fields::read(directory, "config.json")?;
-        let own = Fields::read(directory, "generation_config.json")?;
-        let (Some(fields), config) = (own.as_ref().or(config.as_ref()), config.as_ref()) else {
-            let directory = directory.to_owned();
-            return Err(Error::MissingConfig { directory });
-        };
+        let fields = Fields::read(directory.as_ref())?;
         fields.refuse_unsupported()?;
-        let vocab_size = match config {
-            Some(config) => config.number("vocab_size", 1)?,
-            None => None,
-        };
-        let ids = |field| fields.ids(field, vocab_size);
-        let start = [ids("decoder_start_token_id")?, ids("bos_token_id")?];
-        let start = start.iter().flatten().next().copied();
-        let start = start.ok_or(Error::MissingStartToken { file: fields.file })?;
-        let usual = match config {
-            // The default is the only length that the positions bound.
-            Some(config) => config.number("max_position_embeddings", 2)?.unwrap_or(21),
-            None => 21,
-        };
         let max_length = match fields.number("max_new_tokens", 1)? {
             Some(new) => new.saturating_add(1),
-            None => fields.number("max_length", 2)?.unwrap_or(usual.min(21)),
+            // The default is the only length that the positions bound.
+            None => fields
+                .number("max_length", 2)?
+                .unwrap_or(fields.max_positions.unwrap_or(21).min(21)),
         };
         let min_length = match fields.number("min_new_tokens", 0)? {
             Some(new) => new.saturating_add(1),
             None => fields.number("min_length", 0)?.unwrap_or(0),
         };
         Ok(Self {
-            decoder_start_token_id: start,
-            eos_token_id: ids("eos_token_id")?,
+            decoder_start_token_id: fields.start_token()?,
+            eos_token_id: fields.ids("eos_token_id")?,
             num_beams: fields.number("num_beams", 1)?.unwrap_or(1),
             max_length,
             min_length,
             length_penalty: fields.length_penalty()?,
             early_stopping: fields.early_stopping()?,
-            forced_bos_token_id: ids("forced_bos_token_id")?.first().copied(),
-            forced_eos_token_id: ids("forced_eos_token_id")?,
-            bad_words_ids: fields.sequences("bad_words_ids", vocab_size)?,
+            forced_bos_token_id: fields.ids("forced_bos_token_id")?.first().copied(),
+            forced_eos_token_id: fields.ids("forced_eos_token_id")?,
+            bad_words_ids: fields.sequences("bad_words_ids")?,
             no_repeat_ngram_size: fields.number("no_repeat_ngram_size", 0)?.unwrap_or(0),
             renormalize_logits: fields.switch("renormalize_logits")?,
         })
     }
+
+    /// Reads `decoder_start_token_id` alone, all that a given target needs:
+    /// what [`GenerationSettings::read`] refuses in other fields is no error.
+    ///
+    /// # Errors
+    ///
+    /// Where neither file is there, one is no JSON object, or neither a start
+    /// token nor a first token of texts is a token id of the vocabulary.
+    pub fn read_start_token(directory: impl AsRef<Path>) -> Result<u32, Error> {
+        Fields::read(directory.as_ref())?.start_token()
+    }
 }
 
-/// The fields of one of the two files.
+/// The fields of one of the two files, and what the other says of the model.
 struct Fields {
     file: &'static str,
     values: Map<String, Value>,
+    /// Of the decoder.
+    vocab_size: Option<usize>,
+    max_positions: Option<usize>,
 }
 
 impl Fields {
+    fn read(directory: &Path) -> Result<Self, Error> {
+        let config = Self::of_file(directory, "config.json")?;
+        let own = Self::of_file(directory, "generation_config.json")?;
+        let (vocab_size, max_positions) = match &config {
+            Some(config) => (
+                config.decoder_vocab_size()?,
+                config.number("max_position_embeddings", 2)?,
+            ),
+            None => (None, None),
+        };
+        let Some(fields) = own.or(config) else {
+            let directory = directory.to_owned();
+            return Err(Error::MissingConfig { directory });
+        };
+        Ok(Self {
+            vocab_size,
+            max_positions,
+            ..fields
+        })
+    }
+
     /// `None` where the file is not there.
-    fn read(directory: &Path, file: &'static str) -> Result<Option<Self>, Error> {
+    fn of_file(directory: &Path, file: &'static str) -> Result<Option<Self>, Error> {
         let path = directory.join(file);
         if !path.is_file() {
             return Ok(None);
@@ -167,7 +186,34 @@ impl Fields {
             path: path.into(),
             source,
         })?;
-        Ok(Some(Self { file, values }))
+        Ok(Some(Self {
+            file,
+            values,
+            vocab_size: None,
+            max_positions: None,
+        }))
+    }
+
+    /// In a Marian model, source and target may have vocabularies of their own.
+    fn decoder_vocab_size(&self) -> Result<Option<usize>, Error> {
+        let shared = self.values.get("share_encoder_decoder_embeddings");
+        let own = match shared {
+            Some(Value::Bool(false)) => self.number("decoder_vocab_size", 1)?,
+            _ => None,
+        };
+        match own {
+            Some(size) => Ok(Some(size)),
+            None => self.number("vocab_size", 1),
+        }
+    }
+
+    fn start_token(&self) -> Result<u32, Error> {
+        let ids = [
+            self.ids("decoder_start_token_id")?,
+            self.ids("bos_token_id")?,
+        ];
+        let first = ids.iter().flatten().next().copied();
+        first.ok_or(Error::MissingStartToken { file: self.file })
     }
 
     /// Converts a field's value; a JSON null counts as absent.
@@ -207,24 +253,20 @@ impl Fields {
     }
 
     /// One token id or a list of them.
-    fn ids(&self, field: &'static str, vocab_size: Option<usize>) -> Result<Vec<u32>, Error> {
+    fn ids(&self, field: &'static str) -> Result<Vec<u32>, Error> {
         let ids = self.convert(field, "a token id of the vocabulary", |value| {
             match value.as_array() {
-                Some(list) => list.iter().map(|value| id(value, vocab_size)).collect(),
-                None => Some(vec![id(value, vocab_size)?]),
+                Some(list) => list.iter().map(|value| self.id(value)).collect(),
+                None => Some(vec![self.id(value)?]),
             }
         })?;
         Ok(ids.unwrap_or_default())
     }
 
-    fn sequences(
-        &self,
-        field: &'static str,
-        vocab_size: Option<usize>,
-    ) -> Result<Vec<Vec<u32>>, Error> {
+    fn sequences(&self, field: &'static str) -> Result<Vec<Vec<u32>>, Error> {
         let sequence = |value: &Value| {
             let list = value.as_array().filter(|list| !list.is_empty())?;
-            list.iter().map(|value| id(value, vocab_size)).collect()
+            list.iter().map(|value| self.id(value)).collect()
         };
         let expected = "a list of lists of token ids of the vocabulary";
         let sequences = self.convert(field, expected, |value| {
@@ -267,10 +309,10 @@ impl Fields {
         }
         Ok(())
     }
-}
 
-fn id(value: &Value, vocab_size: Option<usize>) -> Option<u32> {
-    let id = u32::try_from(value.as_u64()?).ok()?;
-    let known = vocab_size.is_none_or(|size| (id as usize) < size);
-    known.then_some(id)
+    fn id(&self, value: &Value) -> Option<u32> {
+        let id = u32::try_from(value.as_u64()?).ok()?;
+        let known = self.vocab_size.is_none_or(|size| (id as usize) < size);
+        known.then_some(id)
+    }
 }

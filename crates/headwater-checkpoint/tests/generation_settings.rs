@@ -178,3 +178,46 @@ fn settings_that_would_be_passed_over() {
     });
     assert!(read(None, Some(&fields.to_string())).is_ok());
 }
+
+#[test]
+fn the_start_token_alone() {
+    let fields = json!({
+        "decoder_start_token_id": 99, "bos_token_id": 7, "repetition_penalty": 1.2,
+        "num_beams": 0, "eos_token_id": "</s>"
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("generation_config.json");
+    fs::write(&path, fields.to_string()).unwrap();
+    fs::write(
+        directory.path().join("config.json"),
+        json!({ "vocab_size": 100 }).to_string(),
+    )
+    .unwrap();
+    let start = || GenerationSettings::read_start_token(directory.path());
+    assert_eq!(start().unwrap(), 99);
+    assert!(GenerationSettings::read(directory.path()).is_err());
+    fs::write(&path, "{\"bos_token_id\": 7}").unwrap();
+    assert_eq!(start().unwrap(), 7);
+    fs::write(&path, "{\"decoder_start_token_id\": 100}").unwrap();
+    assert!(matches!(start(), Err(Error::InvalidGenerationField { .. })));
+    fs::write(&path, "{}").unwrap();
+    assert!(matches!(start(), Err(Error::MissingStartToken { .. })));
+}
+
+#[test]
+fn ids_are_those_of_the_decoder() {
+    let fields = json!({
+        "vocab_size": 100, "decoder_vocab_size": 120, "share_encoder_decoder_embeddings": false,
+        "decoder_start_token_id": 119, "eos_token_id": 0
+    });
+    let found = read(Some(fields.clone()), None).unwrap();
+    assert_eq!(found.decoder_start_token_id, 119);
+    // Where the embeddings are shared, the decoder's size says nothing.
+    let mut shared = fields;
+    shared["share_encoder_decoder_embeddings"] = json!(true);
+    let error = read(Some(shared), None).unwrap_err();
+    assert!(
+        matches!(error, Error::InvalidGenerationField { .. }),
+        "{error:?}"
+    );
+}
