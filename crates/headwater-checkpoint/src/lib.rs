@@ -24,7 +24,7 @@ pub use generation_settings::{EarlyStopping, GenerationSettings};
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
-pub use translation::{TokenizedText, TranslationTokenizer};
+pub use translation::{Side, TokenizedText, TranslationTokenizer};
 
 /// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.
 pub use safetensors::Dtype;

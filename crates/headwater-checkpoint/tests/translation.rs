@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use headwater_checkpoint::{Error, TokenizedText, TranslationTokenizer};
+use headwater_checkpoint::{Error, Side, TokenizedText, TranslationTokenizer};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -59,17 +59,17 @@ fn check(name: &str, tokenizer: &TranslationTokenizer) {
         },
     ) in &expected.cases
     {
-        for (expected, found) in [
-            (source, tokenizer.encode_source(text).unwrap()),
-            (target, tokenizer.encode_target(text).unwrap()),
+        for (side, expected, found) in [
+            (Side::Source, source, tokenizer.encode_source(text).unwrap()),
+            (Side::Target, target, tokenizer.encode_target(text).unwrap()),
         ] {
             assert_eq!(found.tokens, expected.tokens, "{name} {case}");
             assert_eq!(found.ids, expected.ids, "{name} {case}");
             let decoded = tokenizer.decode(&found.ids).unwrap();
             assert_eq!(decoded, expected.decoded, "{name} {case}");
             for (&id, token) in found.ids.iter().zip(&found.tokens) {
-                assert_eq!(tokenizer.token(id).as_ref(), Some(token));
-                assert_eq!(tokenizer.id(token), Some(id));
+                assert_eq!(tokenizer.token(side, id).as_ref(), Some(token));
+                assert_eq!(tokenizer.id(side, token), Some(id));
             }
             check_offsets(text, &found);
         }
@@ -106,6 +106,14 @@ fn check_offsets(text: &str, found: &TokenizedText) {
 #[test]
 fn marian_is_transformers_marian() {
     check("marian", &tokenizer("marian"));
+}
+
+#[test]
+fn marian_with_a_vocabulary_for_each_side() {
+    let tokenizer = tokenizer("marian_separate");
+    check("marian_separate", &tokenizer);
+    let id = |side| tokenizer.id(side, "▁river");
+    assert!(id(Side::Source).is_none() && id(Side::Target).is_some());
 }
 
 #[test]
@@ -230,6 +238,12 @@ fn missing_files_are_named() {
             "{error:?}"
         );
     }
+    let config = "{\"separate_vocabs\": true}";
+    let error = damaged(|d| fs::write(d.join("tokenizer_config.json"), config).unwrap());
+    assert!(
+        matches!(&error, Error::MissingTokenizerFile { file, .. } if *file == "target_vocab.json"),
+        "{error:?}"
+    );
     let error = single_line(refusal(&tempfile::tempdir().unwrap()));
     assert!(
         error
@@ -300,6 +314,15 @@ fn damaged_vocabularies() {
             "{error:?}"
         );
     }
+}
+
+#[test]
+fn a_damaged_tokenizer_config() {
+    let error = damaged(|d| fs::write(d.join("tokenizer_config.json"), "[]").unwrap());
+    assert!(
+        matches!(&error, Error::MalformedConfig { path, .. } if path.ends_with("tokenizer_config.json")),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The forward pass against Hugging Face transformers in float64.
 
-use headwater_checkpoint::Checkpoint;
-use headwater_fixtures::{DECODERS, Deviation, ENCODERS, Expected, cases, golden};
-use headwater_transformer::{Captures, DeviceName, Model, Precision, TokenSequence};
+use headwater_checkpoint::{Checkpoint, GenerationSettings};
+use headwater_fixtures::{DECODERS, Deviation, ENCODERS, Expected, UNSHARED, cases, golden};
+use headwater_transformer::{
+    Captures, DeviceName, EncoderDecoder, Model, Precision, TokenSequence,
+};
 
 /// The largest deviation of the last hidden state, each case run alone.
 fn deviation(family: &str, device: DeviceName, precision: Precision) -> Deviation {
@@ -43,6 +45,47 @@ fn last_hidden_state_equals_transformers() {
                     float64.absolute < 1e-12,
                     "{family} on {device} in f64: {float64:?}"
                 );
+            }
+        }
+    }
+}
+
+/// Encoder, decoder and head have tables of their own, the first two of
+/// different sizes with Marian. Logits and greedy translations.
+#[test]
+fn models_without_one_shared_table_equal_transformers() {
+    for &device in DeviceName::ENABLED {
+        for name in UNSHARED {
+            for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::F64, 1e-11)] {
+                if !device.supports(precision) {
+                    continue;
+                }
+                let checkpoint = Checkpoint::open_directory(golden(name)).unwrap();
+                let model = EncoderDecoder::load(&checkpoint, device, precision).unwrap();
+                let settings = GenerationSettings::read(golden(name)).unwrap();
+                let expected = Expected::of(name);
+                for case in ["plain", "long_target", "single"] {
+                    let arrays = expected.case(case);
+                    let ids = |key: &str| -> Vec<u32> {
+                        arrays[key].1.iter().map(|&id| id as u32).collect()
+                    };
+                    let source = TokenSequence::new(ids("input_ids"));
+                    let target = TokenSequence::new(ids("decoder_input_ids"));
+                    let source = model.encoder().batch(&[source]).unwrap();
+                    let target = model.decoder().batch(&[target]).unwrap();
+                    let encoded = model.encode(&source);
+                    let hidden = model
+                        .decode(&target, &encoded, Captures::none())
+                        .last_hidden_state();
+                    let logits = model.logits(hidden).into_data();
+                    let deviation = Deviation::between(logits.iter::<f64>(), arrays["logits"].1);
+                    assert!(
+                        deviation.absolute < tolerance,
+                        "{name} {case} on {device} in {precision}: {deviation:?}"
+                    );
+                    let translation = model.generate(&source, &settings).unwrap();
+                    assert_eq!(translation, ids("translation"), "{name} {case} on {device}");
+                }
             }
         }
     }

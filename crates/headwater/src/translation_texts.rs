@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::checkpoint::{
-    Checkpoint, Family, GenerationSettings, TokenizedText, TranslationTokenizer,
+    Checkpoint, Family, GenerationSettings, Side, TokenizedText, TranslationTokenizer,
 };
 use crate::metrics::WordGroups;
 use crate::{Error, Input, ParallelText, TokenizedInput, TokenizedPair};
@@ -15,6 +15,8 @@ pub(crate) struct TranslationTexts {
     directory: PathBuf,
     start: Start,
     tokenizer: OnceLock<TranslationTokenizer>,
+    /// The language of translations, where one was chosen.
+    target_language: Option<String>,
 }
 
 /// The token that a decoder starts with.
@@ -34,12 +36,30 @@ impl TranslationTexts {
                 _ => Start::Configured,
             },
             tokenizer: OnceLock::new(),
+            target_language: None,
         }
     }
 
-    /// How the model's makers want it to generate.
+    /// How the model's makers want it to generate, in the language that was chosen.
     pub(crate) fn generation_settings(&self) -> Result<GenerationSettings, Error> {
-        Ok(GenerationSettings::read(&self.directory)?)
+        let mut settings = GenerationSettings::read(&self.directory)?;
+        let Some(code) = &self.target_language else {
+            return Ok(settings);
+        };
+        let tokenizer = self.tokenizer()?;
+        let language = tokenizer.id(Side::Target, code);
+        // Marian's source says what to translate into, and no target has a mark.
+        match tokenizer.encode_target("")?.ids[..] {
+            // In front of the text, as with mBART-50: the first that is generated.
+            [first, ..] if Some(first) == language => settings.forced_bos_token_id = language,
+            // Behind its end, as with mBART: what the decoder starts with.
+            [.., last] if Some(last) == language => {
+                settings.decoder_start_token_id = last;
+                settings.forced_bos_token_id = None;
+            }
+            _ => {}
+        }
+        Ok(settings)
     }
 
     pub(crate) fn set_languages(
@@ -53,6 +73,7 @@ impl TranslationTexts {
         }
         if let Some(code) = target {
             tokenizer = tokenizer.with_target_language(code)?;
+            self.target_language = Some(code.to_owned());
         }
         self.tokenizer = OnceLock::from(tokenizer);
         Ok(())
@@ -70,11 +91,20 @@ impl TranslationTexts {
         Ok(self.tokenizer.get_or_init(|| tokenizer))
     }
 
+    /// What texts have beside their words: end marks and language codes.
+    pub(crate) fn marks(&self) -> Result<TokenizedPair, Error> {
+        let tokenizer = self.tokenizer()?;
+        Ok(TokenizedPair {
+            source: tokenized(tokenizer.encode_source("")?),
+            target: tokenized(tokenizer.encode_target("")?),
+        })
+    }
+
     /// What the encoder reads.
     pub(crate) fn source(&self, input: &Input) -> Result<TokenizedInput, Error> {
         match input {
             Input::Text(text) => Ok(tokenized(self.encode_source(text)?)),
-            other => self.given(other),
+            other => self.given(Side::Source, other),
         }
     }
 
@@ -82,7 +112,7 @@ impl TranslationTexts {
     pub(crate) fn target(&self, input: &Input) -> Result<TokenizedInput, Error> {
         match input {
             Input::Text(text) => self.shifted(self.encode_target(text)?),
-            other => self.given(other),
+            other => self.given(Side::Target, other),
         }
     }
 
@@ -116,8 +146,8 @@ impl TranslationTexts {
             // `not_empty` has seen a token.
             (Start::LastToken, None) => unreachable!("a target has a token"),
             (Start::Configured, _) => {
-                let start = self.generation_settings()?.decoder_start_token_id;
-                (start, self.token(start))
+                let start = GenerationSettings::read_start_token(&self.directory)?;
+                (start, self.token(Side::Target, start))
             }
         };
         labels.ids.insert(0, start);
@@ -136,32 +166,43 @@ impl TranslationTexts {
         TokenizedInput {
             input_ids: ids.to_vec(),
             token_type_ids: vec![0; ids.len()],
-            tokens: ids.iter().map(|&id| self.token(id)).collect(),
+            tokens: ids.iter().map(|&id| self.token(Side::Target, id)).collect(),
         }
     }
 
     /// The token of an id; the id itself where there is none or no tokenizer.
-    fn token(&self, id: u32) -> String {
+    fn token(&self, side: Side, id: u32) -> String {
         let tokenizer = self.tokenizer().ok();
         tokenizer
-            .and_then(|tokenizer| tokenizer.token(id))
+            .and_then(|tokenizer| tokenizer.token(side, id))
             .unwrap_or_else(|| id.to_string())
     }
 
     /// Ids and tokens that are taken as they are.
-    fn given(&self, input: &Input) -> Result<TokenizedInput, Error> {
+    fn given(&self, side: Side, input: &Input) -> Result<TokenizedInput, Error> {
         let (input_ids, tokens): (Vec<u32>, Vec<String>) = match input {
-            Input::Ids { input_ids, .. } => {
-                let tokens = input_ids.iter().map(|&id| self.token(id));
-                (input_ids.clone(), tokens.collect())
+            Input::Ids {
+                input_ids,
+                token_type_ids,
+            } => {
+                let tokens = input_ids.iter().map(|&id| self.token(side, id));
+                return Ok(TokenizedInput {
+                    tokens: tokens.collect(),
+                    token_type_ids: token_type_ids
+                        .clone()
+                        .unwrap_or_else(|| vec![0; input_ids.len()]),
+                    input_ids: input_ids.clone(),
+                });
             }
             Input::Tokens(tokens) => {
                 let tokenizer = self.tokenizer()?;
                 let id = |(position, token): (usize, &String)| {
-                    tokenizer.id(token).ok_or_else(|| Error::UnknownToken {
-                        token: token.clone(),
-                        position,
-                    })
+                    tokenizer
+                        .id(side, token)
+                        .ok_or_else(|| Error::UnknownToken {
+                            token: token.clone(),
+                            position,
+                        })
                 };
                 let ids: Result<_, Error> = tokens.iter().enumerate().map(id).collect();
                 (ids?, tokens.clone())

@@ -294,3 +294,36 @@ fn error_rates_are_those_of_another_program() {
         );
     }
 }
+
+/// Given targets need the start token only; the model's own need every setting.
+#[test]
+fn settings_that_are_not_supported_forbid_translation_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(headwater_fixtures::bundled_marian()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = folder.path().join("generation_config.json");
+    let mut settings: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    settings["repetition_penalty"] = 1.2.into();
+    std::fs::write(&path, settings.to_string()).unwrap();
+
+    let translator = Translator::from_pretrained(folder.path().to_str().unwrap()).unwrap();
+    let lines = |file| std::fs::read_to_string(folder.path().join(file)).unwrap();
+    let (sources, targets) = (lines("test.source.txt"), lines("test.target.txt"));
+    let (source, target) = (
+        sources.lines().next().unwrap(),
+        targets.lines().next().unwrap(),
+    );
+    translator.analyze(source, target).unwrap();
+    let pair = translator.encode_parallel(source, target).unwrap();
+    let start = translator.model().decoder().architecture().pad_token_id;
+    assert_eq!(pair.tokens.target.input_ids[0], start);
+    let error = translator.translate(&source.into(), None).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("repetition_penalty") && !message.contains('\n'),
+        "{message}"
+    );
+}

@@ -162,7 +162,10 @@ pub(super) fn marian(config: &Config, model_type: String) -> Result<[Architectur
         positions: Positions::Sinusoidal,
         ..stack
     };
-    let vocab_size = config.size_if_given("decoder_vocab_size")?;
+    let vocab_size = match shares_embeddings(config)? {
+        true => None,
+        false => config.size_if_given("decoder_vocab_size")?,
+    };
     Ok([
         sinusoidal(encoder),
         Architecture {
@@ -170,6 +173,12 @@ pub(super) fn marian(config: &Config, model_type: String) -> Result<[Architectur
             ..sinusoidal(decoder)
         },
     ])
+}
+
+/// Whether encoder and decoder have one vocabulary, so that they may share their
+/// word embeddings; only Marian models may have two.
+pub(super) fn shares_embeddings(config: &Config) -> Result<bool, Error> {
+    config.switch("share_encoder_decoder_embeddings", true)
 }
 
 pub(super) fn bart(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {

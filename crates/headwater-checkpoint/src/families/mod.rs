@@ -44,7 +44,7 @@ enum Kind {
     Linear(Size, Size),
     /// A linear layer whose weight the file stores as `[in, out]`.
     Transposed(Size, Size),
-    /// As `Lookup(.1, .2)`, but where two stacks do not share their table it goes by the name `.0`.
+    /// As `Lookup(.1, .2)`, but where stacks and head do not share one table it goes by the name `.0`.
     Shared(&'static str, Size, Size),
     /// `weight` `[out, in]` behind the stacks, under a name without prefix; only where the
     /// word embeddings do not serve.
@@ -195,6 +195,8 @@ pub(crate) struct Stacks {
     pub(crate) decoder: Option<Architecture>,
     /// Whether logits are products with the word embeddings, so that the file needs no `lm_head`.
     pub(crate) tied_head: bool,
+    /// Whether stacks and head share one table of word embeddings.
+    pub(crate) shared_words: bool,
 }
 
 impl Stacks {
@@ -206,6 +208,13 @@ impl Stacks {
             .zip(architectures)
             .flat_map(|(table, architecture)| table.expected(architecture))
             .filter(|tensor| !(self.tied_head && tensor.canonical == HEAD))
+            .map(|mut tensor| {
+                // A file may hold the shared table beside those that are used.
+                if !self.shared_words && tensor.canonical.ends_with(WORDS) {
+                    tensor.spellings.reverse();
+                }
+                tensor
+            })
     }
 
     /// What may stand before the names of the stacks.
@@ -216,6 +225,9 @@ impl Stacks {
 
 /// The canonical name of the matrix that logits are products with, where it is not the word embeddings.
 const HEAD: &str = "lm_head.weight";
+
+/// How the canonical name of a table of word embeddings ends.
+const WORDS: &str = "embeddings.word.weight";
 
 /// The tables of a family, one a stack.
 fn tables(family: Family) -> &'static [Table] {
@@ -281,13 +293,16 @@ pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
             first: read(config, model_type.into())?,
             decoder: None,
             tied_head: true,
+            shared_words: true,
         },
         Reader::EncoderDecoder(read) => {
             let [encoder, decoder] = read(config, model_type.into())?;
+            let tied = config.switch("tie_word_embeddings", true)?;
             Stacks {
                 first: encoder,
                 decoder: Some(decoder),
-                tied_head: config.switch("tie_word_embeddings", true)?,
+                tied_head: tied,
+                shared_words: tied && encoder_decoder::shares_embeddings(config)?,
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Marian's tokenizer: two SentencePiece models and one vocabulary.
+//! Marian's tokenizer: two SentencePiece models, and one vocabulary or two.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use sentencepiece_rs::SentencePieceProcessor;
+use serde_json::{Map, Value};
 
 use super::spans::Words;
 use super::{Side, TokenizedText};
@@ -21,57 +22,98 @@ const SPECIAL: [&str; 3] = [UNKNOWN, END, "<pad>"];
 /// SentencePiece models have about a megabyte.
 const MAX_MODEL_BYTES: u64 = 64_000_000;
 
-/// Two SentencePiece models and one vocabulary.
+/// Two SentencePiece models and one vocabulary, or one for each side.
 #[derive(Clone, Debug)]
 pub(super) struct MarianTokenizer {
     source: SentencePieceProcessor,
     target: SentencePieceProcessor,
-    ids: HashMap<String, u32>,
-    tokens: HashMap<u32, String>,
-    unknown: u32,
-    end: u32,
+    vocabulary: Vocabulary,
+    /// Where the target does not share the source's.
+    target_vocabulary: Option<Vocabulary>,
     /// What source texts begin with, for a model with several target languages.
     language: Option<(u32, String)>,
 }
 
-impl MarianTokenizer {
-    pub(super) fn open(directory: &Path) -> Result<Self, Error> {
-        for file in ["source.spm", "target.spm", "vocab.json"] {
-            if !directory.join(file).is_file() {
-                let directory = directory.to_owned();
-                return Err(Error::MissingTokenizerFile { directory, file });
-            }
-        }
-        let path = directory.join("vocab.json");
-        let ids: HashMap<String, u32> = read_json(&path, |path, source| {
+#[derive(Clone, Debug)]
+struct Vocabulary {
+    ids: HashMap<String, u32>,
+    tokens: HashMap<u32, String>,
+    unknown: u32,
+    end: u32,
+}
+
+impl Vocabulary {
+    fn read(path: &Path) -> Result<Self, Error> {
+        let ids: HashMap<String, u32> = read_json(path, |path, source| {
             let path = path.to_owned();
             Error::MalformedVocabulary { path, source }
         })?;
         let required = |token: &'static str| {
-            let path = path.clone();
+            let path = path.to_owned();
             let id = ids.get(token).copied();
             id.ok_or(Error::MissingVocabularyToken { path, token })
         };
         Ok(Self {
-            source: read_model(&directory.join("source.spm"))?,
-            target: read_model(&directory.join("target.spm"))?,
             tokens: ids.iter().map(|(token, &id)| (id, token.clone())).collect(),
             unknown: required(UNKNOWN)?,
             end: required(END)?,
             ids,
+        })
+    }
+
+    fn push(&self, tokenized: &mut TokenizedText, piece: &str, offsets: Range<usize>) {
+        match self.ids.get(piece) {
+            Some(&id) => tokenized.push(id, piece, Some(offsets)),
+            None => tokenized.push(self.unknown, UNKNOWN, Some(offsets)),
+        }
+    }
+}
+
+impl MarianTokenizer {
+    pub(super) fn open(directory: &Path) -> Result<Self, Error> {
+        let path = |file| {
+            let path = directory.join(file);
+            match path.is_file() {
+                true => Ok(path),
+                false => Err(Error::MissingTokenizerFile {
+                    directory: directory.to_owned(),
+                    file,
+                }),
+            }
+        };
+        let source = path("source.spm")?;
+        let target = path("target.spm")?;
+        let vocabulary = path("vocab.json")?;
+        let target_vocabulary = match separate_vocabularies(directory)? {
+            true => Some(Vocabulary::read(&path("target_vocab.json")?)?),
+            false => None,
+        };
+        Ok(Self {
+            source: read_model(&source)?,
+            target: read_model(&target)?,
+            vocabulary: Vocabulary::read(&vocabulary)?,
+            target_vocabulary,
             language: None,
         })
     }
 
+    fn vocabulary(&self, side: Side) -> &Vocabulary {
+        match (side, &self.target_vocabulary) {
+            (Side::Target, Some(own)) => own,
+            _ => &self.vocabulary,
+        }
+    }
+
     pub(super) fn set_language(&mut self, side: Side, code: &str) -> Result<(), Error> {
         let token = format!(">>{code}<<");
-        match self.ids.get(&token) {
+        let ids = &self.vocabulary.ids;
+        match ids.get(&token) {
             Some(&id) if side == Side::Target => {
                 self.language = Some((id, token));
                 Ok(())
             }
             _ => {
-                let codes = self.ids.keys().filter_map(|token| {
+                let codes = ids.keys().filter_map(|token| {
                     let code = token.strip_prefix(">>")?.strip_suffix("<<")?;
                     (side == Side::Target).then_some(code)
                 });
@@ -100,9 +142,10 @@ impl MarianTokenizer {
             self.encode_ordinary(side, text, here..end, &mut tokenized)?;
             let Some(range) = next else { break };
             here = range.end;
-            self.push(&mut tokenized, &text[range.clone()], range);
+            let vocabulary = self.vocabulary(side);
+            vocabulary.push(&mut tokenized, &text[range.clone()], range);
         }
-        tokenized.push(self.end, END, None);
+        tokenized.push(self.vocabulary(side).end, END, None);
         Ok(tokenized)
     }
 
@@ -114,11 +157,12 @@ impl MarianTokenizer {
         mut part: Range<usize>,
         tokenized: &mut TokenizedText,
     ) -> Result<(), Error> {
+        let vocabulary = self.vocabulary(side);
         let language = text[part.clone()].strip_prefix(">>");
         if let Some(length) = language.and_then(|rest| Some(rest.find("<<")? + 4)) {
             let code = part.start..part.start + length;
             part.start = code.end;
-            self.push(tokenized, &text[code.clone()], code);
+            vocabulary.push(tokenized, &text[code.clone()], code);
         }
         let model = match side {
             Side::Source => &self.source,
@@ -137,37 +181,48 @@ impl MarianTokenizer {
             let offsets = words.original(normalized..normalized + length);
             normalized += length;
             let offsets = part.start + offsets.start..part.start + offsets.end;
-            self.push(tokenized, &piece, offsets);
+            vocabulary.push(tokenized, &piece, offsets);
         }
         Ok(())
     }
 
-    fn push(&self, tokenized: &mut TokenizedText, piece: &str, offsets: Range<usize>) {
-        match self.ids.get(piece) {
-            Some(&id) => tokenized.push(id, piece, Some(offsets)),
-            None => tokenized.push(self.unknown, UNKNOWN, Some(offsets)),
-        }
-    }
-
+    /// The text of a target.
     pub(super) fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        let pieces = ids.iter().filter_map(|&id| self.token(id));
+        let pieces = ids.iter().filter_map(|&id| self.token(Side::Target, id));
         let pieces: Vec<&str> = pieces.filter(|token| !SPECIAL.contains(token)).collect();
-        // Transformers decodes with the source's model too: what differs between
-        // the two models is how they cut, not how pieces are joined.
-        let text = self.source.decode_pieces(&pieces);
+        // As transformers chooses: what differs between the two models is how
+        // they cut, not how pieces are joined.
+        let model = match self.target_vocabulary {
+            Some(_) => &self.target,
+            None => &self.source,
+        };
+        let text = model.decode_pieces(&pieces);
         let text = text.map_err(|source| Error::Undecodable {
             source: source.into(),
         })?;
         Ok(text.replace('▁', " ").trim().to_owned())
     }
 
-    pub(super) fn token(&self, id: u32) -> Option<&str> {
-        self.tokens.get(&id).map(String::as_str)
+    pub(super) fn token(&self, side: Side, id: u32) -> Option<&str> {
+        self.vocabulary(side).tokens.get(&id).map(String::as_str)
     }
 
-    pub(super) fn id(&self, token: &str) -> Option<u32> {
-        self.ids.get(token).copied()
+    pub(super) fn id(&self, side: Side, token: &str) -> Option<u32> {
+        self.vocabulary(side).ids.get(token).copied()
     }
+}
+
+/// What `tokenizer_config.json`, where there is one, says of the vocabularies.
+fn separate_vocabularies(directory: &Path) -> Result<bool, Error> {
+    let path = directory.join("tokenizer_config.json");
+    if !path.is_file() {
+        return Ok(false);
+    }
+    let fields: Map<String, Value> = read_json(&path, |path, source| Error::MalformedConfig {
+        path: path.into(),
+        source,
+    })?;
+    Ok(fields.get("separate_vocabs") == Some(&Value::Bool(true)))
 }
 
 fn read_model(path: &Path) -> Result<SentencePieceProcessor, Error> {

@@ -15,8 +15,10 @@ use shared::SharedTokenizer;
 ///
 /// A directory with `source.spm`, `target.spm` and `vocab.json` is Marian's:
 /// each side is cut by its own SentencePiece model, and pieces have the ids of
-/// `vocab.json`; one that is not there is `<unk>`. Any other has a
-/// `tokenizer.json` (BART, mBART) for both sides.
+/// `vocab.json`; one that is not there is `<unk>`. Where `tokenizer_config.json`
+/// says `separate_vocabs`, pieces of the target have those of
+/// `target_vocab.json`. Any other has a `tokenizer.json` (BART, mBART) for both
+/// sides.
 ///
 /// Token ids are those of transformers' tokenizers. That of Marian smooths
 /// quotes, dashes and spaces with the Python package sacremoses where it is
@@ -58,8 +60,10 @@ impl TokenizedText {
 
 /// One side of a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// What the encoder reads.
     Source,
+    /// What the decoder reads and predicts.
     Target,
 }
 
@@ -152,7 +156,7 @@ impl TranslationTokenizer {
         }
     }
 
-    /// The text of token ids, special tokens and ids without a token left out.
+    /// The text of a target's token ids, special tokens and ids without a token left out.
     ///
     /// # Errors
     ///
@@ -165,17 +169,17 @@ impl TranslationTokenizer {
     }
 
     /// The token that has this id.
-    pub fn token(&self, id: u32) -> Option<String> {
+    pub fn token(&self, side: Side, id: u32) -> Option<String> {
         match &self.0 {
-            Kind::Marian(marian) => marian.token(id).map(str::to_owned),
+            Kind::Marian(marian) => marian.token(side, id).map(str::to_owned),
             Kind::Shared(shared) => shared.token(id),
         }
     }
 
     /// The id of a token.
-    pub fn id(&self, token: &str) -> Option<u32> {
+    pub fn id(&self, side: Side, token: &str) -> Option<u32> {
         match &self.0 {
-            Kind::Marian(marian) => marian.id(token),
+            Kind::Marian(marian) => marian.id(side, token),
             Kind::Shared(shared) => shared.id(token),
         }
     }
