@@ -15,6 +15,8 @@ use serde::Serialize;
 /// Significant digits of the largest value: what float32 tells apart, and what
 /// three bytes hold.
 pub(crate) const MOST_DIGITS: i32 = 7;
+/// What compression takes over the entropy of the bytes, as measured on random maps.
+const OVERHEAD: f64 = 1.12;
 /// Values looked at to estimate a size.
 const SAMPLE: usize = 8192;
 
@@ -74,13 +76,13 @@ impl Survey {
         of_typical.min(decimals_of_largest(self.max)).min(300)
     }
 
-    /// About how many bytes the map takes when packed: the entropy of its bytes.
+    /// About how many bytes the map takes when packed: the entropy of its bytes and a little more.
     pub(crate) fn estimated_bytes(&self, decimals: i32) -> f64 {
         let codes: Vec<u32> = codes(&self.sample, decimals).collect();
         let bits: f64 = (0..planes(self.max, decimals))
             .map(|plane| entropy(codes.iter().map(|code| code.to_le_bytes()[plane])))
             .sum();
-        bits / 8.0 * self.count as f64
+        OVERHEAD * bits / 8.0 * self.count as f64
     }
 }
 
@@ -228,7 +230,7 @@ mod tests {
             blobs.pack(&values, decimals);
             let size = blobs.0[0].len() as f64 * 0.75;
             let estimated = survey.estimated_bytes(decimals);
-            assert!((size / estimated - 1.0).abs() < 0.08, "{size} {estimated}");
+            assert!((0.8..1.03).contains(&(size / estimated)), "{size} {estimated}");
         }
     }
 

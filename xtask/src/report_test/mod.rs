@@ -62,12 +62,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     });
     let manifest_path = folder.join("manifest.json");
     std::fs::write(&manifest_path, serde_json::to_vec_pretty(&manifest)?)?;
-    test(&folder, &manifest_path)
+    test(&folder, &manifest_path, options.screenshots)
 }
 
 /// Runs the JavaScript tests in a copy, so that their packages are installed
 /// under target.
-fn test(folder: &Path, manifest: &Path) -> anyhow::Result<()> {
+fn test(folder: &Path, manifest: &Path, screenshots: bool) -> anyhow::Result<()> {
     let tests = crate::repository().join("crates/headwater-report/tests/browser");
     let copy = folder.join("browser");
     std::fs::create_dir_all(&copy)?;
@@ -76,7 +76,8 @@ fn test(folder: &Path, manifest: &Path) -> anyhow::Result<()> {
         let path = entry?.path();
         let name = path.file_name().context("a file has a name")?;
         std::fs::copy(&path, copy.join(name))?;
-        if name.to_string_lossy().ends_with(".test.mjs") {
+        let wanted = name.to_string_lossy();
+        if wanted.ends_with(".test.mjs") || screenshots && wanted == "screenshots.mjs" {
             scripts.push(name.to_owned());
         }
     }

@@ -12,15 +12,17 @@ const PRESSES = 20;
 async function times(page, key) {
   const measured = [];
   for (let i = 0; i < PRESSES; i++) {
-    const drawn = page.evaluate(() => new Promise((resolve) => {
-      let pressed;
-      document.addEventListener("keydown", (event) => { pressed = event.timeStamp; }, { once: true, capture: true });
-      document.addEventListener("drawn", () => {
-        requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - pressed)));
-      }, { once: true });
-    }));
+    await page.evaluate(() => {
+      window.measured = new Promise((resolve) => {
+        let pressed;
+        document.addEventListener("keydown", (event) => { pressed = event.timeStamp; }, { once: true, capture: true });
+        document.addEventListener("drawn", () => {
+          requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - pressed)));
+        }, { once: true });
+      });
+    });
     await page.keyboard.press(key);
-    measured.push(await drawn);
+    measured.push(await page.evaluate(() => window.measured));
   }
   return measured;
 }
