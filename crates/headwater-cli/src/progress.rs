@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How much is said beside results and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,8 @@ impl Drop for Bar {
 
 fn draw(bar: &ProgressBar, counter: &AtomicU64, stopped: &Receiver<()>) {
     let begin = counter.load(Ordering::Relaxed);
+    // The last step seen, and when.
+    let mut last = (0, Duration::ZERO);
     let mut wait = PATIENCE.saturating_sub(START.elapsed());
     while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
         if bar.is_hidden() {
@@ -104,6 +106,10 @@ fn draw(bar: &ProgressBar, counter: &AtomicU64, stopped: &Receiver<()>) {
             *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
         }
         let done = counter.load(Ordering::Relaxed) - begin;
+        if done != last.0 {
+            last = (done, bar.elapsed());
+        }
+        bar.set_prefix(left(last, bar.length(), bar.elapsed()));
         bar.set_position(bar.length().map_or(done, |total| done.min(total)));
         bar.tick();
         wait = REDRAW;
@@ -116,27 +122,21 @@ fn is_dumb() -> bool {
 }
 
 fn style(total: Option<u64>) -> ProgressStyle {
-    let template = match total {
-        Some(_) => "{msg}  {bar:30} {percent:>3}%  {left}",
-        None => "{spinner} {msg}  {elapsed}",
-    };
-    ProgressStyle::with_template(template)
-        .expect("the template is a constant")
-        .with_key(
-            "left",
-            |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                // What cannot be written is not shown.
-                let _ = out.write_str(&left(state.pos(), state.len(), state.elapsed()));
-            },
-        )
+    ProgressStyle::with_template(match total {
+        Some(_) => "{msg}  {bar:30} {percent:>3}%  {prefix}",
+        None => "{spinner} {msg}  {prefix}",
+    })
+    .expect("the template is a constant")
 }
 
-/// The time left if the rest goes as fast as what is done.
-fn left(done: u64, total: Option<u64>, elapsed: Duration) -> String {
+/// The time left if what is left goes as fast as what is done was until its
+/// last step; steps may be many seconds apart.
+fn left((done, at): (u64, Duration), total: Option<u64>, elapsed: Duration) -> String {
     match total {
         Some(total) if done > 0 => {
-            let rest = total.saturating_sub(done) as f64 / done as f64;
-            format!("{} left", HumanDuration(elapsed.mul_f64(rest)))
+            let whole = at.mul_f64(total.max(done) as f64 / done as f64);
+            let left = whole.saturating_sub(elapsed).max(Duration::from_secs(1));
+            format!("{} left", HumanDuration(left))
         }
         _ => format!("{} so far", HumanDuration(elapsed)),
     }
@@ -149,9 +149,14 @@ mod tests {
     #[test]
     fn the_rest_takes_as_long_as_what_is_done() {
         let seconds = Duration::from_secs;
-        assert_eq!(left(3, Some(12), seconds(20)), "60 seconds left");
-        assert_eq!(left(12, Some(12), seconds(20)), "0 seconds left");
-        assert_eq!(left(0, Some(12), seconds(5)), "5 seconds so far");
-        assert_eq!(left(7, None, seconds(5)), "5 seconds so far");
+        let after = |now| left((3, seconds(20)), Some(12), seconds(now));
+        assert_eq!(after(20), "60 seconds left");
+        assert_eq!(after(30), "50 seconds left");
+        assert_eq!(after(200), "1 second left");
+        assert_eq!(
+            left((0, seconds(0)), Some(12), seconds(5)),
+            "5 seconds so far"
+        );
+        assert_eq!(left((7, seconds(5)), None, seconds(5)), "5 seconds so far");
     }
 }
