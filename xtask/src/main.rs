@@ -7,6 +7,7 @@ mod figures;
 mod fixtures;
 mod memory;
 mod minilm;
+mod report_test;
 mod reproduce;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ enum Command {
     Minilm,
     /// Print the peak memory of an analysis with a model of a given size
     Memory(memory::Options),
+    /// Open reports in headless Chromium, compare what they show with the analysis files, and print how fast they are
+    ReportTest(report_test::Options),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Memory(options) => memory::run(&options),
+        Command::ReportTest(options) => report_test::run(&options),
     }
 }
 

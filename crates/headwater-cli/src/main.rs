@@ -17,6 +17,8 @@ mod models;
 mod output;
 mod plot;
 mod progress;
+mod report;
+mod source;
 mod subject;
 mod table;
 mod translate;
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Align(args) => align::run(args, verbosity),
         Command::Translate(args) => translate::run(args, verbosity),
         Command::Plot(args) => plot::run(args, verbosity),
+        Command::Report(args) => report::run(args, verbosity),
         Command::Inspect(args) => inspect::run(args, verbosity),
         Command::Models(args) => models::run(args),
         Command::Completions(args) => completions::run(args),

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use headwater::{
     LayerArray, MixingMeasure, Quantity, QuantitySet, Request, Scope, Stack, WholeFile,
 };
@@ -13,9 +12,8 @@ use headwater_report::plot::{
 
 use crate::args::{ChangeArgs, MapArgs, MixingArgs, PictureArgs, Plot, PlotArgs, PlotSource};
 use crate::failure::BadInput;
-use crate::load;
-use crate::output;
 use crate::progress::Verbosity;
+use crate::{output, source};
 
 /// Dots an inch that printers ask for.
 const DPI: f64 = 300.0;
@@ -205,26 +203,11 @@ fn view(shares: bool, without_diagonal: bool) -> View {
 /// The analysis in the file, or the one asked for.
 fn plotter(source: &PlotSource, request: Request, verbosity: Verbosity) -> anyhow::Result<Plotter> {
     if let Some(file) = &source.file {
-        if !file.exists() {
-            let message = format!(
-                "there is no {}; headwater analyze --output writes it",
-                file.display()
-            );
-            return Err(BadInput(message).into());
-        }
+        source::check_file(file)?;
         return Ok(Plotter::open(file)?);
     }
-    let from = &source.model;
-    let name = from.model.as_deref();
-    let name = name.context("clap lets no call through without a file or a model")?;
-    let subject = load::subject(name, &from.options, from.compute.device, verbosity)?;
-    let request = Request {
-        bias_treatment: from.compute.bias_treatment,
-        ..request
-    };
-    let given = from.text.given();
-    let input = subject.encode(&given.context("clap asks for a text with a model")?)?;
-    let analysis = load::analyze(&subject, &input, &request, verbosity)?;
+    let analysis = source::analysis(&source.model, request, verbosity)?;
+    let name = source.model.model.clone().unwrap_or_default();
     Ok(Plotter::new(name, analysis))
 }
 
@@ -250,7 +233,9 @@ fn place(plotter: &Plotter, source: &PlotSource, layer: Option<usize>) -> Result
         (None, layers) => {
             let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
             let layers = layers.join(", ");
-            return Err(BadInput(format!("--layer is missing; there are {layers}")));
+            return Err(BadInput(format!(
+                "--layer is missing; there are the layers {layers}"
+            )));
         }
     };
     Ok(Place { stack, layer })

@@ -19,7 +19,7 @@ pub(crate) const STYLES: Styles = Styles::styled()
 const TASKS: [(&str, &[&str]); 5] = [
     ("Take texts apart", &["analyze"]),
     ("Align translations", &["align", "translate"]),
-    ("See it", &["plot"]),
+    ("See it", &["report", "plot"]),
     ("Know a model", &["inspect", "models"]),
     ("Set up the shell", &["completions"]),
 ];
@@ -28,7 +28,7 @@ const TASKS: [(&str, &[&str]); 5] = [
 type Example = (&'static str, &'static str);
 
 /// Examples of the whole program and of each command.
-const EXAMPLES: [(&str, &[Example]); 11] = [
+const EXAMPLES: [(&str, &[Example]); 12] = [
     (
         "",
         &[
@@ -148,6 +148,19 @@ const EXAMPLES: [(&str, &[Example]); 11] = [
             "What the feed-forward block and its residual do, in shares of each row",
             "headwater plot change keys.safetensors --layer 3 --from atb --to atb_ff_res --shares --output change.svg",
         )],
+    ),
+    (
+        "report",
+        &[
+            (
+                "A text and a model, in the browser",
+                "headwater report --model bert-base-uncased --text \"The keys are on the table.\" --output report.html",
+            ),
+            (
+                "Several texts and what they have in common",
+                "headwater report one.safetensors two.safetensors three.safetensors --output report.html",
+            ),
+        ],
     ),
     (
         "inspect",

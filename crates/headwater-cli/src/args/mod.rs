@@ -9,6 +9,7 @@ mod inspect;
 mod model;
 mod models;
 mod plot;
+mod report;
 mod source;
 mod translate;
 
@@ -21,6 +22,7 @@ pub(crate) use inspect::InspectArgs;
 pub(crate) use model::{ComputeArgs, ModelArgs, ModelOptions};
 pub(crate) use models::ModelsArgs;
 pub(crate) use plot::{ChangeArgs, MapArgs, MixingArgs, PictureArgs, Plot, PlotArgs, PlotSource};
+pub(crate) use report::ReportArgs;
 pub(crate) use source::ModelAndText;
 pub(crate) use translate::{LanguageArgs, TranslateArgs};
 
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Translate(TranslateArgs),
     /// Draw a map, a table of mixing ratios or a change between scopes as SVG or PNG
     Plot(Box<PlotArgs>),
+    /// Write an interactive page about one or several texts, to be opened in a browser
+    Report(Box<ReportArgs>),
     /// Describe a model: its shape, its tensors, and the memory that an analysis needs
     Inspect(InspectArgs),
     /// List the model types that can be read, and what is verified for each

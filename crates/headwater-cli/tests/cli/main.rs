@@ -8,4 +8,5 @@ mod inspect;
 mod interrupt;
 mod models;
 mod plot;
+mod report;
 mod support;

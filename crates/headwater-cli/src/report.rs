@@ -1,0 +1,36 @@
+//! `headwater report`.
+
+use std::process::ExitCode;
+
+use headwater::Request;
+use headwater_report::Report;
+
+use crate::args::ReportArgs;
+use crate::progress::Verbosity;
+use crate::{output, source};
+
+pub(crate) fn run(args: &ReportArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
+    output::check_file(&args.output)?;
+    let mut report = Report::new();
+    if let Some(title) = &args.title {
+        report = report.title(title);
+    }
+    for file in &args.files {
+        source::check_file(file)?;
+        report.add_file(file)?;
+    }
+    if args.files.is_empty() {
+        let request = Request {
+            quantities: Report::quantities(),
+            ..Request::default()
+        };
+        let analysis = source::analysis(&args.model, request, verbosity)?;
+        let text = args.model.text.text.clone();
+        report.add(
+            text.unwrap_or_else(|| analysis.tokens().join(" ")),
+            analysis,
+        );
+    }
+    report.write(&args.output)?;
+    Ok(ExitCode::SUCCESS)
+}
