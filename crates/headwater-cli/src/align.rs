@@ -2,7 +2,7 @@
 //! together, read off a translation model's cross-attention.
 
 use std::fmt::Write as _;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,13 +18,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::{AlignArgs, RateFormat};
 use crate::failure::BadInput;
+use crate::jsonl;
+use crate::lines::Lines;
 use crate::load;
 use crate::output::{self, HEADING};
 use crate::progress::{Bar, Verbosity};
 
 pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
     // What is wrong with the texts is said before a model is loaded.
-    let bitext = bitext(args)?;
+    let (bitext, lines) = bitext(args)?;
     let gold = args
         .gold
         .as_deref()
@@ -38,15 +40,16 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
         .transpose()?;
     let translator = load::translator(&args.model, &args.languages, args.device, verbosity)?;
     let aligners = aligners(args, &translator)?;
-    let mut destination = Destination::of(args, &aligners)?;
     let texts = bitext
         .pairs()
-        .enumerate()
-        .map(|(index, (source, target))| {
+        .zip(lines)
+        .map(|((source, target), line)| {
             let texts = translator.encode_parallel(source, target);
-            texts.with_context(|| format!("line {}", index + 1))
+            texts.with_context(|| format!("line {line}"))
         })
         .collect::<anyhow::Result<Vec<ParallelText>>>()?;
+    // Last of what can fail, so that a failure leaves no directory behind.
+    let mut destination = Destination::of(args, &aligners)?;
 
     let mut layers: Vec<usize> = aligners.iter().map(|aligner| aligner.layer).collect();
     layers.dedup();
@@ -81,10 +84,14 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sentences and their translations.
-fn bitext(args: &AlignArgs) -> anyhow::Result<Bitext> {
+/// The sentences and their translations, and the number of each pair's line.
+fn bitext(args: &AlignArgs) -> anyhow::Result<(Bitext, Vec<u64>)> {
     match (&args.source, &args.target, &args.input) {
-        (Some(source), Some(target), _) => Ok(Bitext::read(source, target)?),
+        (Some(source), Some(target), _) => {
+            let bitext = Bitext::read(source, target)?;
+            let lines = (1..).take(bitext.len()).collect();
+            Ok((bitext, lines))
+        }
         (_, _, Some(path)) => json_lines(path),
         _ => unreachable!("clap lets no call through without sentences"),
     }
@@ -97,27 +104,34 @@ struct Pair {
     target: String,
 }
 
-fn json_lines(path: &Path) -> anyhow::Result<Bitext> {
-    let unreadable = || BadInput(format!("cannot read --input {}", path.display()));
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let file = std::fs::File::open(path).with_context(unreadable)?;
-        Box::new(std::io::BufReader::new(file))
-    };
-    let (mut source, mut target) = (Vec::new(), Vec::new());
-    for (index, line) in reader.lines().enumerate() {
-        let line = line.with_context(unreadable)?;
-        let pair: Pair = serde_json::from_str(&line).map_err(|error| {
-            BadInput(format!(
-                "line {} is not {{\"source\": \"…\", \"target\": \"…\"}}: {error}",
-                index + 1
-            ))
-        })?;
+fn json_lines(path: &Path) -> anyhow::Result<(Bitext, Vec<u64>)> {
+    let mut lines = Lines::open("--input", path)?;
+    let (mut source, mut target, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    while let Some((number, line)) = jsonl::next_value(&mut lines).context("cannot read --input")? {
+        let pair: Pair = line
+            .and_then(|line| jsonl::object(&line))
+            .with_context(|| format!("line {number}"))?;
+        for (side, text) in [("source", &pair.source), ("target", &pair.target)] {
+            if text.trim().is_empty() {
+                let message = format!(
+                    "line {number}: the {side} is empty; take the pair out of the file and out \
+                     of the gold links"
+                );
+                return Err(BadInput(message).into());
+            }
+        }
         source.push(pair.source);
         target.push(pair.target);
+        numbers.push(number);
     }
-    Ok(Bitext::new(source, target, [path, path])?)
+    if numbers.is_empty() {
+        let message = format!(
+            "--input {} has no line; give one pair a line: {{\"source\": \"…\", \"target\": \"…\"}}",
+            path.display()
+        );
+        return Err(BadInput(message).into());
+    }
+    Ok((Bitext::new(source, target, [path, path])?, numbers))
 }
 
 /// Every combination of what was asked for, layer by layer.
@@ -223,7 +237,10 @@ impl Output {
 
     fn line(&mut self, links: &Links) -> anyhow::Result<()> {
         match self {
-            Output::File(file, path) => writeln!(file.file(), "{links}")
+            // One write a line: the file has no buffer.
+            Output::File(file, path) => file
+                .file()
+                .write_all(format!("{links}\n").as_bytes())
                 .with_context(|| format!("cannot write {}", path.display())),
             Output::Standard(text) => Ok(writeln!(text, "{links}")?),
         }

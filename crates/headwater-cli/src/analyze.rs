@@ -11,7 +11,7 @@ use serde::ser::{Serialize, SerializeSeq, Serializer};
 use crate::args::AnalyzeArgs;
 use crate::corpus::Run;
 use crate::failure::BadInput;
-use crate::jsonl::Lines;
+use crate::jsonl::Items;
 use crate::load;
 use crate::output;
 use crate::progress::Verbosity;
@@ -20,8 +20,8 @@ use crate::table::{self, Summary};
 
 pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
     // What is wrong with the paths is said before a model is loaded.
-    let lines = args.input.as_deref().map(Lines::open).transpose()?;
-    if let (None, Some(path)) = (&lines, &args.output) {
+    let items = args.input.as_deref().map(Items::open).transpose()?;
+    if let (None, Some(path)) = (&items, &args.output) {
         check_output_kind(path)?;
         output::check_file(path)?;
     }
@@ -35,7 +35,8 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
         &args.model.options,
         args.compute.device,
         verbosity,
-    )?;
+    )?
+    .in_languages(&args.languages)?;
     let n_layers = subject.n_layers();
     let request = Request {
         scopes: args.scopes.0.clone(),
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
     };
     let store = args.store.unwrap_or_default();
 
-    if let (Some(lines), Some(directory)) = (lines, &args.output) {
+    if let (Some(items), Some(directory)) = (items, &args.output) {
         let run = Run {
             subject: &subject,
             request: &request,
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
             batch_size: args.batch_size.get(),
             verbosity,
         };
-        return run.run(lines);
+        return run.run(items);
     }
     let given = args.text.given();
     let input = subject.encode(&given.context("clap lets no call through without an input")?)?;

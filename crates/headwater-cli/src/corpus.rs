@@ -10,7 +10,7 @@ use anyhow::Context;
 use headwater::{Request, Store};
 
 use crate::failure::{self, BadInput};
-use crate::jsonl::{Item, Lines};
+use crate::jsonl::{Item, Items};
 use crate::leftovers;
 use crate::output;
 use crate::progress::{Bar, Verbosity};
@@ -57,11 +57,11 @@ impl Run<'_> {
     /// # Errors
     /// The directory or the file cannot be read or written. A line that
     /// cannot be analyzed is reported and counted instead.
-    pub(crate) fn run(&self, mut lines: Lines) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(&self, mut items: Items) -> anyhow::Result<ExitCode> {
         self.make_directory()?;
         let _lock = leftovers::clear(self.directory);
-        let mut progress = Progress::new(&lines, self.verbosity);
-        let outcome = self.lines(&mut lines, &mut progress);
+        let mut progress = Progress::new(&items, self.verbosity);
+        let outcome = self.items(&mut items, &mut progress);
         let counts = progress.finish();
         if self.verbosity == Verbosity::Normal {
             output::print(|out| writeln!(out, "{counts}"))?;
@@ -84,9 +84,9 @@ impl Run<'_> {
             .with_context(|| format!("cannot make the directory {directory}"))
     }
 
-    fn lines(&self, lines: &mut Lines, progress: &mut Progress) -> anyhow::Result<()> {
+    fn items(&self, items: &mut Items, progress: &mut Progress) -> anyhow::Result<()> {
         let mut pending = Vec::new();
-        while let Some((line, item)) = lines.next_item().context("cannot read --input")? {
+        while let Some((line, item)) = items.next_item().context("cannot read --input")? {
             match item
                 .map_err(anyhow::Error::from)
                 .and_then(|item| self.open(line, &item))
@@ -98,7 +98,7 @@ impl Run<'_> {
             if pending.len() >= self.batch_size {
                 self.analyze(&mut pending, progress)?;
             }
-            progress.at(lines.bytes_read);
+            progress.at(items.lines.bytes_read);
         }
         self.analyze(&mut pending, progress)
     }
@@ -156,13 +156,13 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(lines: &Lines, verbosity: Verbosity) -> Self {
+    fn new(items: &Items, verbosity: Verbosity) -> Self {
         let bytes_read = Arc::default();
         let counts = Counts::default();
         let bar = Bar::follow(
             verbosity,
             &counts.to_string(),
-            lines.total_bytes,
+            items.lines.total_bytes,
             Arc::clone(&bytes_read),
         );
         Self {

@@ -1,20 +1,17 @@
-//! Inputs as JSON lines: read one by one, so that a file may be of any length.
+//! Inputs as JSON lines.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
-use anyhow::Context;
 use headwater::Input;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::failure::BadInput;
+use crate::lines::Lines;
 use crate::subject::Given;
 
-/// No text that a model can take comes near; a file without line breaks must
-/// not fill the memory.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 /// Leaves room for `.safetensors` and a temporary suffix in 255 bytes.
 const MAX_ID_BYTES: usize = 200;
 
@@ -38,43 +35,22 @@ struct Fields {
 }
 
 /// Reads a file of JSON lines.
-pub(crate) struct Lines {
-    reader: Box<dyn BufRead>,
-    /// Size of the file, where it is known.
-    pub(crate) total_bytes: Option<u64>,
-    pub(crate) bytes_read: u64,
-    number: u64,
+pub(crate) struct Items {
+    pub(crate) lines: Lines,
     /// The line that used an id, by the id in lower case: file systems that
     /// do not tell cases apart would write both to one file.
     used: HashMap<String, u64>,
 }
 
-impl Lines {
+impl Items {
     /// Opens a file, or standard input if the path is `-`.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        if path == Path::new("-") {
-            return Ok(Self::new(Box::new(BufReader::new(io::stdin())), None));
-        }
-        let unreadable = || BadInput(format!("cannot read --input {}", path.display()));
-        let file = File::open(path).with_context(unreadable)?;
-        let metadata = file.metadata().with_context(unreadable)?;
-        if metadata.is_dir() {
-            let message = format!(
-                "--input {} is a directory; give a file of JSON lines",
-                path.display()
-            );
-            return Err(BadInput(message).into());
-        }
-        let total = metadata.is_file().then_some(metadata.len());
-        Ok(Self::new(Box::new(BufReader::new(file)), total))
+        Ok(Self::new(Lines::open("--input", path)?))
     }
 
-    fn new(reader: Box<dyn BufRead>, total_bytes: Option<u64>) -> Self {
+    fn new(lines: Lines) -> Self {
         Self {
-            reader,
-            total_bytes,
-            bytes_read: 0,
-            number: 0,
+            lines,
             used: HashMap::new(),
         }
     }
@@ -85,70 +61,23 @@ impl Lines {
     /// # Errors
     /// The file cannot be read on.
     pub(crate) fn next_item(&mut self) -> io::Result<Option<(u64, Result<Item, BadInput>)>> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let taken = self
-                .reader
-                .by_ref()
-                .take(MAX_LINE_BYTES)
-                .read_until(b'\n', &mut line)? as u64;
-            if taken == 0 {
-                return Ok(None);
-            }
-            self.bytes_read += taken;
-            self.number += 1;
-            if taken == MAX_LINE_BYTES && line.last() != Some(&b'\n') {
-                self.skip_line()?;
-                let limit = MAX_LINE_BYTES >> 20;
-                let message = format!("the line is longer than {limit} MiB; split the text");
-                return Ok(Some((self.number, Err(BadInput(message)))));
-            }
-            if self.number == 1 {
-                // The byte order mark of some editors.
-                if let Some(rest) = line.strip_prefix(b"\xef\xbb\xbf") {
-                    line = rest.to_vec();
-                }
-            }
-            if !line.trim_ascii().is_empty() {
-                let item = self.item(&line);
-                return Ok(Some((self.number, item)));
-            }
-        }
+        let Some((number, line)) = next_value(&mut self.lines)? else {
+            return Ok(None);
+        };
+        let item = line.and_then(|line| self.item(number, &line));
+        Ok(Some((number, item)))
     }
 
-    fn skip_line(&mut self) -> io::Result<()> {
-        loop {
-            let available = self.reader.fill_buf()?;
-            let (used, done) = match available.iter().position(|&byte| byte == b'\n') {
-                Some(end) => (end + 1, true),
-                None => (available.len(), available.is_empty()),
-            };
-            self.reader.consume(used);
-            self.bytes_read += used as u64;
-            if done {
-                return Ok(());
-            }
-        }
-    }
-
-    fn item(&mut self, line: &[u8]) -> Result<Item, BadInput> {
-        // serde would also take an array of the values.
-        if line.trim_ascii_start().first() != Some(&b'{') {
-            return Err(BadInput(
-                "the line is not a JSON object in braces".to_owned(),
-            ));
-        }
-        let fields: Fields = serde_json::from_slice(line)
-            .map_err(|error| BadInput(format!("not a valid line of JSON: {}", place(&error))))?;
-        let id = fields.id.clone().unwrap_or_else(|| self.number.to_string());
+    fn item(&mut self, number: u64, line: &[u8]) -> Result<Item, BadInput> {
+        let fields: Fields = object(line)?;
+        let id = fields.id.clone().unwrap_or_else(|| number.to_string());
         check_id(&id)?;
         if let Some(first) = self.used.get(&id.to_lowercase()) {
             return Err(BadInput(format!(
                 "the id \"{id}\" was used by line {first} already (upper and lower case count as the same); give each line its own"
             )));
         }
-        self.used.insert(id.to_lowercase(), self.number);
+        self.used.insert(id.to_lowercase(), number);
         let given = fields.into_given()?;
         Ok(Item { id, given })
     }
@@ -192,6 +121,36 @@ impl Fields {
     }
 }
 
+/// The next line that is not blank.
+///
+/// # Errors
+/// The file cannot be read on.
+pub(crate) fn next_value(
+    lines: &mut Lines,
+) -> io::Result<Option<(u64, Result<Vec<u8>, BadInput>)>> {
+    while let Some((number, line)) = lines.next_line()? {
+        if !matches!(&line, Ok(line) if line.trim_ascii().is_empty()) {
+            return Ok(Some((number, line)));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the fields of a line's object.
+///
+/// # Errors
+/// What is wrong with the line, and at which column.
+pub(crate) fn object<T: DeserializeOwned>(line: &[u8]) -> Result<T, BadInput> {
+    // serde would also take an array of the values.
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err(BadInput(
+            "the line is not a JSON object in braces".to_owned(),
+        ));
+    }
+    serde_json::from_slice(line)
+        .map_err(|error| BadInput(format!("not a valid line of JSON: {}", place(&error))))
+}
+
 /// serde_json's message, whose line is always 1 here, with the column only.
 fn place(error: &serde_json::Error) -> String {
     let message = error.to_string();
@@ -228,13 +187,10 @@ fn check_id(id: &str) -> Result<(), BadInput> {
 mod tests {
     use super::*;
 
-    fn lines(text: &str) -> Lines {
-        Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())), None)
-    }
-
     fn read(text: &str) -> Vec<(u64, Result<String, String>)> {
-        let mut lines = lines(text);
-        std::iter::from_fn(|| lines.next_item().unwrap())
+        let text = io::Cursor::new(text.as_bytes().to_vec());
+        let mut items = Items::new(Lines::new(Box::new(text), None));
+        std::iter::from_fn(|| items.next_item().unwrap())
             .map(|(number, item)| (number, item.map(|item| item.id).map_err(|error| error.0)))
             .collect()
     }
@@ -310,14 +266,5 @@ mod tests {
         assert!(items[0].1.is_ok() && items[1].1.is_ok());
         assert!(items[2].1.as_ref().unwrap_err().contains("line 2"));
         assert!(items[3].1.as_ref().unwrap_err().contains("line 1"));
-    }
-
-    #[test]
-    fn endless_lines_are_skipped() {
-        let mut text = "x".repeat(MAX_LINE_BYTES as usize + 5);
-        text.push_str("\n{\"text\": \"a\"}");
-        let items = read(&text);
-        assert!(items[0].1.as_ref().unwrap_err().contains("16 MiB"));
-        assert_eq!(items[1], (2, Ok("2".to_owned())));
     }
 }

@@ -38,12 +38,7 @@ pub(crate) fn translator(
     let checkpoint = checkpoint(&model.model, &model.options, verbosity)?;
     let _bar = loading(&checkpoint, verbosity);
     let translator = Translator::from_checkpoint(checkpoint, device, model.options.dtype)?;
-    let source = languages.source_language.as_deref();
-    let target = languages.target_language.as_deref();
-    Ok(match (source, target) {
-        (None, None) => translator,
-        _ => translator.with_languages(source, target)?,
-    })
+    Ok(languages.of(translator)?)
 }
 
 /// A bar over the bytes of a model's parameters.

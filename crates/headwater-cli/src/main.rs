@@ -10,6 +10,7 @@ mod inspect;
 mod interrupt;
 mod jsonl;
 mod leftovers;
+mod lines;
 mod lists;
 mod load;
 mod memory;

@@ -11,6 +11,7 @@ use headwater::{
     TokenizedPair, Translator,
 };
 
+use crate::args::LanguageArgs;
 use crate::failure::BadInput;
 
 /// A loaded model.
@@ -70,6 +71,22 @@ impl Subject {
                 Self::Translator(Translator::from_checkpoint(checkpoint, device, precision)?)
             }
         })
+    }
+
+    /// The model for texts in languages that it marks.
+    ///
+    /// # Errors
+    /// A language that the model does not mark.
+    pub(crate) fn in_languages(self, languages: &LanguageArgs) -> anyhow::Result<Self> {
+        match self {
+            Self::Translator(translator) => Ok(Self::Translator(languages.of(translator)?)),
+            Self::Analyzer(_) if !languages.is_empty() => {
+                let message = "--source-language and --target-language are for translation \
+                               models; leave them out";
+                Err(BadInput(message.to_owned()).into())
+            }
+            analyzer => Ok(analyzer),
+        }
     }
 
     pub(crate) fn checkpoint(&self) -> &Checkpoint {

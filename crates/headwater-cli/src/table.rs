@@ -175,14 +175,14 @@ impl Summary {
     fn write(&self, analysis: &Analysis, out: &mut String) -> fmt::Result {
         let tokens = &analysis.input.tokens;
         let entry = |name: &str| analysis.metadata.get(name).map_or("?", String::as_str);
-        let target = analysis.target.as_ref();
-        let target = target.map(|target| format!(" and {}", target.tokens.len()));
+        let target = analysis.target.as_ref().map(|target| target.tokens.len());
+        let longest = target.map_or(tokens.len(), |target| target.max(tokens.len()));
         writeln!(
             out,
             "{}: {}{} tokens, computed in {} on {}",
             printable(entry("model")),
             tokens.len(),
-            target.unwrap_or_default(),
+            target.map_or(String::new(), |target| format!(" and {target}")),
             entry("dtype"),
             entry("device")
         )?;
@@ -193,7 +193,7 @@ impl Summary {
             let targets = analysis.target.as_ref().unwrap_or(&analysis.input);
             sources.write(&targets.tokens, tokens, out)?;
         }
-        if tokens.len() > MAX_TOKENS_LISTED {
+        if longest > MAX_TOKENS_LISTED {
             writeln!(
                 out,
                 "\nThe sources of single tokens are listed for up to {MAX_TOKENS_LISTED} tokens; --json and --output keep them all."

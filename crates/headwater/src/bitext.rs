@@ -94,11 +94,20 @@ impl Bitext {
 }
 
 fn lines(path: &Path) -> Result<Vec<String>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+    let bytes = std::fs::read(path).map_err(|source| Error::Io {
         action: "read",
         path: PathBuf::from(path),
         source,
     })?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        Error::NotUtf8 {
+            path: PathBuf::from(path),
+            line: 1 + good.iter().filter(|&&byte| byte == b'\n').count(),
+        }
+    })?;
+    // Some editors put a byte order mark first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     Ok(text.lines().map(str::to_owned).collect())
 }
 
@@ -130,6 +139,34 @@ mod tests {
         assert!(error.starts_with("line 2 of `a.en` is empty"), "{error}");
         let error = bitext(&[], &[]).unwrap_err().to_string();
         assert!(error.starts_with("`a.de` has no line"), "{error}");
+    }
+
+    #[test]
+    fn files_are_utf8() {
+        let folder = tempfile::tempdir().unwrap();
+        let [source, target] = ["a", "b"].map(|name| folder.path().join(name));
+        std::fs::write(&source, "\u{feff}ein Haus\r\nja").unwrap();
+        std::fs::write(&target, "a house\nyes\n").unwrap();
+        let read = || Bitext::read(&source, &target);
+        let expected = [("ein Haus", "a house"), ("ja", "yes")];
+        assert!(read().unwrap().pairs().eq(expected));
+        std::fs::write(&target, b"a house\ny\xe9s\n").unwrap();
+        let error = read().unwrap_err();
+        assert!(
+            matches!(error, Error::NotUtf8 { line: 2, .. }) && error.is_bad_input(),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_the_users_to_mend() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        for path in [missing.as_path(), folder.path()] {
+            let error = Bitext::read(path, &missing).unwrap_err();
+            assert!(matches!(error, Error::Io { .. }), "{error}");
+            assert!(error.is_bad_input(), "{error}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// What can go wrong on the way from text to analysis.
@@ -82,6 +83,14 @@ pub enum Error {
     /// A sentence without a word.
     #[error("line {line} of `{path}` is empty; take the pair out of both files and out of the gold links", path = path.display())]
     EmptyLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A text file in another encoding.
+    #[error("line {line} of `{path}` is not UTF-8; convert the file to UTF-8", path = path.display())]
+    NotUtf8 {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
@@ -177,16 +186,23 @@ impl Error {
     /// machine: what a program reports with exit status 2.
     pub fn is_bad_input(&self) -> bool {
         use crate::checkpoint::Error as Checkpoint;
-        !matches!(
-            self,
-            Error::Io { .. }
-                | Error::Checkpoint(
-                    Checkpoint::Io { .. }
-                        | Checkpoint::NoCacheDirectory
-                        | Checkpoint::HubUnreachable { .. }
-                        | Checkpoint::Download { .. }
-                        | Checkpoint::IncompleteDownload { .. }
-                )
-        )
+        match self {
+            // A name that is no file's was misspelt.
+            Error::Io { action, source, .. } => {
+                let no_file = matches!(
+                    source.kind(),
+                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+                );
+                *action == "read" && no_file
+            }
+            Error::Checkpoint(
+                Checkpoint::Io { .. }
+                | Checkpoint::NoCacheDirectory
+                | Checkpoint::HubUnreachable { .. }
+                | Checkpoint::Download { .. }
+                | Checkpoint::IncompleteDownload { .. },
+            ) => false,
+            _ => true,
+        }
     }
 }

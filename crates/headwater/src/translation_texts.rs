@@ -132,11 +132,11 @@ impl TranslationTexts {
     }
 
     fn encode_source(&self, text: &str) -> Result<TokenizedText, Error> {
-        not_empty(self.tokenizer()?.encode_source(text)?)
+        not_empty(text, self.tokenizer()?.encode_source(text)?)
     }
 
     fn encode_target(&self, text: &str) -> Result<TokenizedText, Error> {
-        not_empty(self.tokenizer()?.encode_target(text)?)
+        not_empty(text, self.tokenizer()?.encode_target(text)?)
     }
 
     fn shifted(&self, mut labels: TokenizedText) -> Result<TokenizedInput, Error> {
@@ -226,10 +226,10 @@ fn tokenized(text: TokenizedText) -> TokenizedInput {
     }
 }
 
-/// Refuses a text of nothing but marks.
-fn not_empty(text: TokenizedText) -> Result<TokenizedText, Error> {
-    if text.offsets.iter().all(Option::is_none) {
+/// Refuses a text of nothing but white space and marks.
+fn not_empty(text: &str, tokens: TokenizedText) -> Result<TokenizedText, Error> {
+    if text.trim().is_empty() || tokens.offsets.iter().all(Option::is_none) {
         return Err(Error::EmptyText);
     }
-    Ok(text)
+    Ok(tokens)
 }

@@ -86,16 +86,18 @@ impl Translator {
     }
 
     /// Says which languages texts are in, for tokenizers that mark them
-    /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the tokenizer's files.
+    /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the model's files.
+    /// [`Translator::translate`] translates into the target's language.
     ///
     /// # Errors
-    /// No tokenizer, or a language that it does not mark.
+    /// No tokenizer, or a language that it does not mark or the model does not have.
     pub fn with_languages(
         mut self,
         source: Option<&str>,
         target: Option<&str>,
     ) -> Result<Self, Error> {
         self.texts.set_languages(source, target)?;
+        self.check(&self.texts.marks()?)?;
         Ok(self)
     }
 

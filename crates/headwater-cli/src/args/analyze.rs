@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use headwater::Store;
 
-use super::{ComputeArgs, InputArgs, ModelArgs};
+use super::{ComputeArgs, InputArgs, LanguageArgs, ModelArgs};
 use crate::lists::{Layers, Quantities, Scopes};
 
 #[derive(Debug, Args)]
@@ -14,15 +14,19 @@ pub(crate) struct AnalyzeArgs {
     pub(crate) model: ModelArgs,
 
     #[command(flatten)]
+    pub(crate) languages: LanguageArgs,
+
+    #[command(flatten)]
     pub(crate) text: InputArgs,
 
-    /// JSON lines of {"id", "text", "text_pair"} or {"id", "input_ids", "token_type_ids"}; - reads standard input
+    /// JSON lines of {"id", "text", "text_pair"} or {"id", "input_ids", "token_type_ids"}, for
+    /// translation models with "target" or "decoder_input_ids"; - reads standard input
     #[arg(
         long,
         value_name = "FILE.jsonl",
         help_heading = "Text",
         requires = "output",
-        conflicts_with_all = ["text_pair", "token_type_ids"]
+        conflicts_with_all = ["text_pair", "token_type_ids", "target", "decoder_input_ids"]
     )]
     pub(crate) input: Option<PathBuf>,
 

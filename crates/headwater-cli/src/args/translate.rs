@@ -2,7 +2,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
-use headwater::DeviceName;
+use headwater::{DeviceName, Error, Translator};
 
 use super::ModelArgs;
 
@@ -17,6 +17,24 @@ pub(crate) struct LanguageArgs {
     /// The language of the targets, for models that mark it: de_DE with mBART
     #[arg(long, value_name = "CODE")]
     pub(crate) target_language: Option<String>,
+}
+
+impl LanguageArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.source_language.is_none() && self.target_language.is_none()
+    }
+
+    /// The model for texts in these languages.
+    ///
+    /// # Errors
+    /// A language that the model does not mark.
+    pub(crate) fn of(&self, translator: Translator) -> Result<Translator, Error> {
+        if self.is_empty() {
+            return Ok(translator);
+        }
+        let [source, target] = [&self.source_language, &self.target_language];
+        translator.with_languages(source.as_deref(), target.as_deref())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The command line as a program: what it writes, prints and returns.
 
+mod align;
 mod analyze;
 mod comfort;
 mod corpus;
@@ -10,3 +11,4 @@ mod models;
 mod plot;
 mod report;
 mod support;
+mod translate;

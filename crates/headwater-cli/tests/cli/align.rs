@@ -1,0 +1,619 @@
+//! Word alignment with the bundled translation model and its test bitext.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{assert_fails, fixture, headwater, names, stdout};
+
+fn bundled(name: &str) -> PathBuf {
+    fixture("bundled-marian").join(name)
+}
+
+/// `headwater align` with the bundled model.
+fn align() -> Command {
+    let mut command = headwater();
+    command
+        .args(["align", "--model"])
+        .arg(fixture("bundled-marian"));
+    command
+}
+
+/// The first lines of the bitext and of its gold links, as files.
+struct Bitext {
+    directory: TempDir,
+}
+
+impl Bitext {
+    fn first(lines: usize) -> Self {
+        let bitext = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        for (name, file) in [
+            ("source", "source"),
+            ("target", "target"),
+            ("gold", "alignment"),
+        ] {
+            let text = fs::read_to_string(bundled(&format!("test.{file}.txt"))).unwrap();
+            let first: Vec<&str> = text.lines().take(lines).collect();
+            bitext.write(name, first.join("\n") + "\n");
+        }
+        bitext
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn lines(&self, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn json(&self) -> String {
+        let pairs = self.lines("source").into_iter().zip(self.lines("target"));
+        let line = |(source, target)| {
+            serde_json::json!({"source": source, "target": target, "more": 1}).to_string() + "\n"
+        };
+        pairs.map(line).collect()
+    }
+
+    fn align(&self, arguments: &[&str]) -> Command {
+        let mut command = align();
+        command.arg("--source").arg(self.path("source"));
+        command.arg("--target").arg(self.path("target"));
+        command.args(arguments);
+        command
+    }
+
+    fn gold(&self, arguments: &[&str]) -> Command {
+        let mut command = self.align(arguments);
+        command.arg("--gold").arg(self.path("gold"));
+        command
+    }
+}
+
+/// Options that choose a single alignment.
+const ONE: [&str; 6] = ["--layers", "3", "--measure", "norm", "--setting", "awo"];
+
+/// What another program counted, by measure, setting, layer and perhaps head.
+fn evaluation(rate: &Value) -> Value {
+    let file = fs::read_to_string(bundled("evaluation.json")).unwrap();
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let setting = rate["setting"].as_str().unwrap().to_uppercase();
+    let measure = match rate["measure"].as_str().unwrap() {
+        "weights" => "alpha",
+        measure => measure,
+    };
+    let of_measure = &file["settings"][setting.as_str()][measure];
+    let layer = rate["layer"].as_u64().unwrap() as usize;
+    match rate["head"].as_u64() {
+        None => of_measure["layers"][layer].clone(),
+        Some(head) => of_measure["heads"][layer][head as usize].clone(),
+    }
+}
+
+fn whole(arguments: &[&str]) -> Command {
+    let mut command = align();
+    for (option, name) in [
+        ("source", "source"),
+        ("target", "target"),
+        ("gold", "alignment"),
+    ] {
+        command.arg(format!("--{option}"));
+        command.arg(bundled(&format!("test.{name}.txt")));
+    }
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn error_rates_are_those_of_another_program() {
+    let text = stdout(&mut whole(&[
+        "--heads",
+        "together,0-3",
+        "--format",
+        "json",
+        "--dtype",
+        "f64",
+    ]));
+    let rates: Vec<Value> = serde_json::from_str(&text).unwrap();
+    // Layers, all heads and each, measures, settings.
+    assert_eq!(rates.len(), 4 * 5 * 2 * 2);
+    for rate in &rates {
+        let expected = evaluation(rate);
+        for (key, expected_key) in [
+            ("alignment_error_rate", "aer"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+        ] {
+            let (found, expected) = (rate[key].as_f64(), expected[expected_key].as_f64());
+            let difference = found.unwrap() - expected.unwrap();
+            assert!(difference.abs() < 1e-9, "{rate} {key}: {expected:?}");
+        }
+    }
+
+    let mut command = whole(&["--heads", "together,2"]);
+    let table = command.assert().success().stderr("").get_output().clone();
+    let table = String::from_utf8(table.stdout).unwrap();
+    let mut rows = table.lines();
+    let heading: Vec<&str> = rows.next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        heading.join(" "),
+        "layer head measure setting AER % precision % recall %"
+    );
+    let mut compared = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.split_whitespace().collect();
+        let rate = serde_json::json!({
+            "layer": cells[0].parse::<u64>().unwrap(),
+            "head": cells[1].parse::<u64>().ok(),
+            "measure": cells[2],
+            "setting": cells[3],
+        });
+        let expected = evaluation(&rate);
+        for (cell, key) in cells[4..].iter().zip(["aer", "precision", "recall"]) {
+            let percent = 100.0 * expected[key].as_f64().unwrap();
+            assert_eq!(*cell, format!("{percent:.1}"), "{row} {key}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 4 * 2 * 2 * 2);
+}
+
+#[test]
+fn one_alignment_goes_to_standard_output() {
+    let bitext = Bitext::first(12);
+    let text = stdout(&mut bitext.align(&ONE));
+    assert_eq!(text.lines().count(), 12);
+    // The best of the model's: all links of these are gold, if no end mark.
+    let first: Vec<&str> = text.lines().take(3).collect();
+    assert_eq!(
+        first,
+        [
+            "0-1 1-0 2-3 4-2 5-4",
+            "0-5 1-4 2-3 3-2 4-1 5-0 6-7 8-6 10-8",
+            "0-1 1-0 2-2 4-3"
+        ]
+    );
+    // How many pairs are run together changes nothing.
+    for batch in ["1", "5", "100"] {
+        let batched = stdout(bitext.align(&ONE).args(["--batch-size", batch]));
+        assert_eq!(batched, text);
+    }
+    let mut json = align();
+    json.args(["--input", "-"])
+        .args(ONE)
+        .write_stdin(bitext.json());
+    assert_eq!(stdout(&mut json), text);
+    // Blank lines and a byte order mark are no pairs, the last line needs no end.
+    bitext.write(
+        "pairs",
+        format!(
+            "\u{feff}\n{}",
+            bitext.json().replace('\n', "\r\n\r\n").trim()
+        ),
+    );
+    let mut json = align();
+    json.arg("--input").arg(bitext.path("pairs")).args(ONE);
+    assert_eq!(stdout(&mut json), text);
+}
+
+#[test]
+fn a_file_holds_what_standard_output_would() {
+    let bitext = Bitext::first(4);
+    let path = bitext.path("links");
+    let mut command = bitext.gold(&ONE);
+    let rates = stdout(command.arg("--output").arg(&path));
+    assert_eq!(rates, stdout(&mut bitext.gold(&ONE)));
+    let links = fs::read_to_string(&path).unwrap();
+    assert_eq!(links, stdout(&mut bitext.align(&ONE)));
+    assert_eq!(
+        names(bitext.directory.path()),
+        ["gold", "links", "source", "target"]
+    );
+}
+
+#[test]
+fn several_alignments_need_a_directory() {
+    let bitext = Bitext::first(4);
+    for arguments in [
+        &[][..],
+        &["--layers", "0", "--measure", "norm"],
+        &["--heads", "0,1"],
+    ] {
+        assert_fails(
+            &mut bitext.align(arguments),
+            2,
+            &["alignments were asked for", "--output", "--layers"],
+        );
+    }
+    assert_fails(
+        bitext.align(&[]).arg("--output").arg(bitext.path("source")),
+        2,
+        &["source is a file", "16 alignments", "name a directory"],
+    );
+
+    let directory = bitext.path("new/links");
+    let arguments = [
+        "--layers",
+        "1,3",
+        "--setting",
+        "awo",
+        "--heads",
+        "together,2",
+    ];
+    let mut command = bitext.align(&arguments);
+    command.arg("--output").arg(&directory);
+    command.assert().success().stdout("").stderr("");
+    assert_eq!(
+        names(&directory),
+        [
+            "layer1.head2.norm.awo.txt",
+            "layer1.head2.weights.awo.txt",
+            "layer1.norm.awo.txt",
+            "layer1.weights.awo.txt",
+            "layer3.head2.norm.awo.txt",
+            "layer3.head2.weights.awo.txt",
+            "layer3.norm.awo.txt",
+            "layer3.weights.awo.txt",
+        ]
+    );
+    for (name, layer, head, measure) in [
+        ("layer3.norm.awo.txt", "3", "together", "norm"),
+        ("layer1.head2.weights.awo.txt", "1", "2", "weights"),
+    ] {
+        let mut one = bitext.align(&["--layers", layer, "--heads", head]);
+        let one = stdout(one.args(["--measure", measure, "--setting", "awo"]));
+        assert_eq!(
+            fs::read_to_string(directory.join(name)).unwrap(),
+            one,
+            "{name}"
+        );
+    }
+    // Where they are, they are replaced.
+    fs::write(directory.join("layer1.norm.awo.txt"), "old").unwrap();
+    let mut command = bitext.align(&arguments);
+    command.arg("--output").arg(&directory).assert().success();
+    assert_ne!(
+        fs::read_to_string(directory.join("layer1.norm.awo.txt")).unwrap(),
+        "old"
+    );
+}
+
+#[test]
+fn both_directions_are_combined() {
+    let bitext = Bitext::first(30);
+    let links = |heuristic: Option<&str>| -> Vec<Vec<String>> {
+        let mut command = bitext.align(&ONE);
+        if let Some(heuristic) = heuristic {
+            command.args(["--symmetrize", heuristic]);
+        }
+        let text = stdout(&mut command);
+        let line = |line: &str| line.split(' ').map(str::to_owned).collect();
+        text.lines().map(line).collect()
+    };
+    let chain = [
+        links(Some("intersection")),
+        links(Some("grow-diag")),
+        links(Some("grow-diag-final-and")),
+        links(Some("grow-diag-final")),
+        links(Some("union")),
+    ];
+    // Each adds to the one before it.
+    for pair in chain.windows(2) {
+        for (fewer, more) in pair[0].iter().zip(&pair[1]) {
+            assert!(
+                fewer.iter().all(|link| more.contains(link)),
+                "{fewer:?} {more:?}"
+            );
+        }
+    }
+    assert_ne!(chain[0], chain[4]);
+    for ((one, intersection), union) in links(None).iter().zip(&chain[0]).zip(&chain[4]) {
+        assert!(intersection.iter().all(|link| one.contains(link)));
+        assert!(one.iter().all(|link| union.contains(link)));
+    }
+}
+
+#[test]
+fn gold_links_may_count_from_0() {
+    let bitext = Bitext::first(20);
+    let from_one = stdout(&mut bitext.gold(&ONE));
+    let shifted = |line: &String| {
+        let link = |link: &str| {
+            let (source, target) = link.split_once(['-', 'p']).unwrap();
+            let word = |digits: &str| digits.parse::<usize>().unwrap() - 1;
+            // Sure links in the other spelling.
+            let separator = if link.contains('p') { 'p' } else { 's' };
+            format!("{}{separator}{}", word(source), word(target))
+        };
+        line.split(' ').map(link).collect::<Vec<_>>().join("\t") + "\r\n"
+    };
+    bitext.write(
+        "gold",
+        bitext.lines("gold").iter().map(shifted).collect::<String>(),
+    );
+    let from_zero = stdout(bitext.gold(&ONE).args(["--gold-first", "0"]));
+    assert_eq!(from_zero, from_one);
+    assert_fails(
+        &mut bitext.gold(&ONE),
+        2,
+        &["gold`, line 1: ", "counted from 1"],
+    );
+}
+
+#[test]
+fn lines_have_to_pair() {
+    let bitext = Bitext::first(3);
+    let refused = |name: &str, text: &[u8], words: &[&str]| {
+        let before = fs::read(bitext.path(name)).unwrap();
+        bitext.write(name, text);
+        let mut command = bitext.gold(&[]);
+        command.arg("--output").arg(bitext.path("out"));
+        assert_fails(&mut command, 2, words);
+        bitext.write(name, before);
+        assert_eq!(names(bitext.directory.path()), ["gold", "source", "target"]);
+    };
+    refused(
+        "target",
+        b"a\nb\n",
+        &["source` has 3 lines", "target` 2", "same line"],
+    );
+    refused("target", b"a\nb\nc\n\n", &["target` 4"]);
+    refused("target", b"", &["target` 0"]);
+    refused(
+        "source",
+        b"a\n \t\nc\n",
+        &["line 2 of `", "source` is empty", "take the pair out"],
+    );
+    refused("target", b"\nb\nc\n", &["line 1 of `", "target` is empty"]);
+    refused(
+        "source",
+        b"a\nb\n\xff\n",
+        &["line 3 of `", "source` is not UTF-8", "convert"],
+    );
+    refused("gold", b"1-1\n", &["gold` has 1 line for 3 sentence pairs"]);
+    refused("gold", b"1-1\n\n1-1\n1-1\n", &["has 4 lines for 3"]);
+    refused(
+        "gold",
+        b"1-1\n1-10\n1-1\n",
+        &["gold`, line 2: ", "\"1-10\"", "target word 10", "9 words"],
+    );
+    refused(
+        "gold",
+        b"1-1\n\n7p1\n",
+        &["line 3: ", "source word 7", "5 words"],
+    );
+    refused(
+        "gold",
+        b"1-1\n0-0\n\n",
+        &["line 2: ", "\"0-0\" is no link", "counted from 1"],
+    );
+    refused("gold", b"1x1\n\n\n", &["line 1: ", "3s4"]);
+    refused(
+        "gold",
+        b"1-1\n\xff\n\n",
+        &["line 2 of `", "gold` is not UTF-8"],
+    );
+    let huge = "18446744073709551616-1\n\n\n";
+    refused("gold", huge.as_bytes(), &["line 1: "]);
+    bitext.write("source", "");
+    bitext.write("target", "");
+    assert_fails(&mut bitext.align(&ONE), 2, &["source` has no line"]);
+}
+
+#[test]
+fn json_lines_are_checked() {
+    for (text, words) in [
+        ("", &["--input - has no line", "one pair a line"][..]),
+        ("\n\n", &["has no line"]),
+        (
+            "{\"source\": \"a\", \"target\": \"b\"}\n\n{\"source\": \"a\"}",
+            &["line 3: ", "target"],
+        ),
+        (
+            "{\"source\": \"a\", \"target\": \" \"}",
+            &["line 1: ", "target is empty", "take"],
+        ),
+        (
+            "{\"source\": \"\", \"target\": \"a\"}",
+            &["line 1: ", "source is empty"],
+        ),
+        ("[\"a\", \"b\"]", &["line 1: ", "braces"]),
+        (
+            "{\"source\": 1, \"target\": \"b\"}",
+            &["line 1: ", "at column 12"],
+        ),
+        ("\u{1}", &["line 1: "]),
+    ] {
+        let mut command = align();
+        command.args(["--input", "-"]).args(ONE);
+        assert_fails(command.write_stdin(text), 2, words);
+    }
+    let mut command = align();
+    command.args(["--input", "-"]).args(ONE);
+    let invalid = b"{\"source\": \"\xff\", \"target\": \"b\"}".to_vec();
+    assert_fails(command.write_stdin(invalid), 2, &["line 1: "]);
+}
+
+#[test]
+fn sentences_are_checked_against_the_model() {
+    let bitext = Bitext::first(3);
+    let long = "the ".repeat(70);
+    bitext.write("target", format!("a\nb\n{long}\n"));
+    let mut command = bitext.align(&[]);
+    command.arg("--output").arg(bitext.path("out"));
+    assert_fails(&mut command, 2, &["line 3: ", "tokens", "64"]);
+    // Behind a blank line.
+    let pair = serde_json::json!({"source": long, "target": "a"});
+    let mut command = align();
+    command.args(["--input", "-"]).args(ONE);
+    assert_fails(
+        command.write_stdin(format!("\n{pair}\n")),
+        2,
+        &["line 2: ", "64"],
+    );
+    assert_eq!(names(bitext.directory.path()), ["gold", "source", "target"]);
+}
+
+#[test]
+fn files_are_checked() {
+    let bitext = Bitext::first(3);
+    let missing = bitext.path("missing");
+    let directory = bitext.directory.path();
+    let with = |option: &str, path: &Path| {
+        let mut command = align();
+        command.args(ONE);
+        for (other, name) in [
+            ("--source", "source"),
+            ("--target", "target"),
+            ("--gold", "gold"),
+        ] {
+            command.arg(other);
+            command.arg(if other == option {
+                path.to_owned()
+            } else {
+                bitext.path(name)
+            });
+        }
+        command
+    };
+    for option in ["--source", "--target", "--gold"] {
+        assert_fails(
+            &mut with(option, &missing),
+            2,
+            &["could not read", "missing"],
+        );
+        assert_fails(
+            &mut with(option, directory),
+            2,
+            &["could not read", "directory"],
+        );
+    }
+    let json = |path: &Path| {
+        let mut command = align();
+        command.arg("--input").arg(path).args(ONE);
+        command
+    };
+    assert_fails(&mut json(&missing), 2, &["cannot read --input", "missing"]);
+    assert_fails(&mut json(directory), 2, &["is a directory"]);
+
+    let output = |arguments: &[&str], path: &Path| {
+        let mut command = bitext.align(arguments);
+        command.arg("--output").arg(path);
+        command
+    };
+    assert_fails(&mut output(&ONE, directory), 2, &["is a directory"]);
+    assert_fails(&mut output(&ONE, &missing.join("a")), 2, &["make it first"]);
+    // Below a regular file nobody can write, root included.
+    assert_fails(&mut output(&ONE, &bitext.path("gold/a")), 1, &["gold/a"]);
+    assert_fails(
+        &mut output(&[], &bitext.path("gold/a")),
+        1,
+        &["cannot make", "gold/a"],
+    );
+    fs::create_dir_all(bitext.path("out/layer3.norm.awo.txt")).unwrap();
+    assert_fails(
+        &mut output(&[], &bitext.path("out")),
+        2,
+        &["layer3.norm.awo.txt"],
+    );
+    assert_eq!(names(&bitext.path("out")), ["layer3.norm.awo.txt"]);
+    fs::remove_dir_all(bitext.path("out")).unwrap();
+    assert_eq!(names(directory), ["gold", "source", "target"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_not_replaced_by_a_file() {
+    use std::os::unix::fs::FileTypeExt;
+    let bitext = Bitext::first(1);
+    for arguments in [&ONE[..], &[]] {
+        let mut command = bitext.align(arguments);
+        assert_fails(command.args(["--output", "/dev/full"]), 2, &["/dev/full"]);
+    }
+    let kind = fs::metadata("/dev/full").unwrap().file_type();
+    assert!(kind.is_char_device());
+}
+
+/// A limit on the size of files stands in for a full disk: root meets it too.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let bitext = Bitext::first(60);
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" align --model \"$MODEL\" --source source \
+                  --target target --layers 3 --output links";
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(script)
+        .arg(assert_cmd::cargo::cargo_bin!("headwater"))
+        .current_dir(bitext.directory.path())
+        .env("MODEL", fixture("bundled-marian"));
+    assert_fails(&mut command, 1, &["cannot write", "layer3."]);
+    assert!(names(&bitext.path("links")).is_empty());
+}
+
+#[test]
+fn choices_are_checked() {
+    let bitext = Bitext::first(1);
+    for (arguments, words) in [
+        (&["--layers", "4"][..], &["layer 4", "0 to 3"][..]),
+        (&["--heads", "0-4"], &["--heads", "head 4", "0 to 3"]),
+        (&["--heads", "x"], &["'x'", "together"]),
+        (&["--heads", ""], &["head"]),
+        (&["--layers", "3-1"], &["ends before"]),
+        (&["--measure", "alpha"], &["weights or norm"]),
+        (&["--setting", "AWI"], &["awi, awo"]),
+        (&["--symmetrize", "both"], &["grow-diag-final"]),
+        (&["--gold-first", "1"], &["--gold"]),
+        (&["--format", "json"], &["--gold"]),
+        (&["--batch-size", "0"], &["--batch-size"]),
+        (&["--target-language", "de_DE"], &["de_DE"]),
+        (&["--input", "x"], &["--input"]),
+        (&["--device", "abacus"], &["abacus"]),
+    ] {
+        assert_fails(&mut bitext.align(arguments), 2, words);
+    }
+    assert_fails(
+        bitext.gold(&ONE).args(["--gold-first", "2"]),
+        2,
+        &["--gold-first"],
+    );
+    assert_fails(&mut align(), 2, &["--source"]);
+    assert_fails(align().args(["--source", "x"]), 2, &["--target"]);
+    assert_fails(align().args(["--target", "x"]), 2, &["--source"]);
+}
+
+#[test]
+fn a_model_needs_a_decoder() {
+    let bitext = Bitext::first(1);
+    let mut command = headwater();
+    command
+        .args(["align", "--model"])
+        .arg(fixture("bundled-bert"));
+    command.arg("--source").arg(bitext.path("source"));
+    command.arg("--target").arg(bitext.path("target"));
+    assert_fails(
+        &mut command,
+        2,
+        &["bert model has no decoder", "name a translation model"],
+    );
+    // Random weights, and no tokenizer.
+    let mut command = headwater();
+    command
+        .args(["align", "--model"])
+        .arg(fixture("golden/bart"));
+    command.arg("--source").arg(bitext.path("source"));
+    command.arg("--target").arg(bitext.path("target"));
+    command.arg("--output").arg(bitext.path("out"));
+    assert_fails(&mut command, 2, &["tokenizer.json"]);
+}
