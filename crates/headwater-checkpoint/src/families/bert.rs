@@ -11,7 +11,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     prefixes: &["bert.", ""],
     embeddings: &EMBEDDINGS,
     layer_prefix: LAYER_PREFIX,
-    layer: &LAYER,
+    layer: &[&LAYER],
     end: &[],
 }];
 

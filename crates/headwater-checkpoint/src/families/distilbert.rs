@@ -23,7 +23,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
     ],
     layer_prefix: "transformer.layer.",
-    layer: &[
+    layer: &[&[
         Module("attention.query", "attention.q_lin", Linear(Model, Model)),
         Module("attention.key", "attention.k_lin", Linear(Model, Model)),
         Module("attention.value", "attention.v_lin", Linear(Model, Model)),
@@ -36,7 +36,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         Module("feed_forward.up", "ffn.lin1", Linear(FeedForward, Model)),
         Module("feed_forward.down", "ffn.lin2", Linear(Model, FeedForward)),
         Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
-    ],
+    ]],
     end: &[],
 }];
 

@@ -33,7 +33,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         ),
     ],
     layer_prefix: bert::LAYER_PREFIX,
-    layer: &bert::LAYER,
+    layer: &[&bert::LAYER],
     end: &[],
 }];
 

@@ -45,7 +45,8 @@ const DECODER_NORM: Module = Module("final_norm", "decoder.layer_norm", Norm(Mod
 const LM_HEAD: Module = Module("lm_head", "lm_head", Head(Vocab, Model));
 const LOGITS_BIAS: Module = Module("lm_head.bias", "final_logits_bias", LogitsBias(Vocab));
 
-const ENCODER_LAYER: &[Module] = &[
+/// The self-attention block; OPT has the same names.
+pub(super) const SELF_ATTENTION: &[Module] = &[
     Module("attention.query", "self_attn.q_proj", Linear(Model, Model)),
     Module("attention.key", "self_attn.k_proj", Linear(Model, Model)),
     Module("attention.value", "self_attn.v_proj", Linear(Model, Model)),
@@ -55,21 +56,9 @@ const ENCODER_LAYER: &[Module] = &[
         Linear(Model, Model),
     ),
     Module("attention_norm", "self_attn_layer_norm", Norm(Model)),
-    Module("feed_forward.up", "fc1", Linear(FeedForward, Model)),
-    Module("feed_forward.down", "fc2", Linear(Model, FeedForward)),
-    Module("feed_forward_norm", "final_layer_norm", Norm(Model)),
 ];
 
-const DECODER_LAYER: &[Module] = &[
-    Module("attention.query", "self_attn.q_proj", Linear(Model, Model)),
-    Module("attention.key", "self_attn.k_proj", Linear(Model, Model)),
-    Module("attention.value", "self_attn.v_proj", Linear(Model, Model)),
-    Module(
-        "attention.output",
-        "self_attn.out_proj",
-        Linear(Model, Model),
-    ),
-    Module("attention_norm", "self_attn_layer_norm", Norm(Model)),
+const CROSS_ATTENTION: &[Module] = &[
     Module(
         "cross_attention.query",
         "encoder_attn.q_proj",
@@ -95,6 +84,10 @@ const DECODER_LAYER: &[Module] = &[
         "encoder_attn_layer_norm",
         Norm(Model),
     ),
+];
+
+/// The feed-forward block; OPT has the same names.
+pub(super) const FEED_FORWARD: &[Module] = &[
     Module("feed_forward.up", "fc1", Linear(FeedForward, Model)),
     Module("feed_forward.down", "fc2", Linear(Model, FeedForward)),
     Module("feed_forward_norm", "final_layer_norm", Norm(Model)),
@@ -106,7 +99,7 @@ const fn encoder(embeddings: &'static [Module], end: &'static [Module]) -> Table
         prefixes: PREFIXES,
         embeddings,
         layer_prefix: "encoder.layers.",
-        layer: ENCODER_LAYER,
+        layer: &[SELF_ATTENTION, FEED_FORWARD],
         end,
     }
 }
@@ -117,7 +110,7 @@ const fn decoder(embeddings: &'static [Module], end: &'static [Module]) -> Table
         prefixes: PREFIXES,
         embeddings,
         layer_prefix: "decoder.layers.",
-        layer: DECODER_LAYER,
+        layer: &[SELF_ATTENTION, CROSS_ATTENTION, FEED_FORWARD],
         end,
     }
 }

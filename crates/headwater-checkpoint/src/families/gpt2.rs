@@ -18,7 +18,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         ),
     ],
     layer_prefix: "h.",
-    layer: &[
+    layer: &[&[
         Module("attention_norm", "ln_1", Norm(Model)),
         Module("attention.query", "attn.c_attn", Fused(0, 3, Model, Model)),
         Module("attention.key", "attn.c_attn", Fused(1, 3, Model, Model)),
@@ -35,7 +35,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
             "mlp.c_proj",
             Transposed(Model, FeedForward),
         ),
-    ],
+    ]],
     end: &[Module("final_norm", "ln_f", Norm(Model))],
 }];
 

@@ -25,8 +25,8 @@ pub(crate) struct Table {
     embeddings: &'static [Module],
     /// What stands before a layer's number, in the checkpoint.
     layer_prefix: &'static str,
-    /// The modules of one layer.
-    layer: &'static [Module],
+    /// The modules of one layer, in parts that tables can share.
+    layer: &'static [&'static [Module]],
     /// Everything behind the layers.
     end: &'static [Module],
 }
@@ -175,6 +175,8 @@ impl Table {
             let prefix = format!("{}{layer}.", self.layer_prefix);
             self.layer
                 .iter()
+                .copied()
+                .flatten()
                 .flat_map(move |module| module.tensors((&canonical, &prefix), architecture))
         });
         // The projection is there only where it has something to do.

@@ -1,7 +1,8 @@
 //! OPT: the position table has two rows in front that no token takes.
 
-use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
+use super::Kind::{Lookup, Norm};
+use super::Size::{Embedding, Model, PositionRows, Vocab};
+use super::encoder_decoder::{FEED_FORWARD, SELF_ATTENTION};
 use super::{Module, Table};
 use crate::config::Config;
 use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
@@ -18,20 +19,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         ),
     ],
     layer_prefix: "layers.",
-    layer: &[
-        Module("attention_norm", "self_attn_layer_norm", Norm(Model)),
-        Module("attention.query", "self_attn.q_proj", Linear(Model, Model)),
-        Module("attention.key", "self_attn.k_proj", Linear(Model, Model)),
-        Module("attention.value", "self_attn.v_proj", Linear(Model, Model)),
-        Module(
-            "attention.output",
-            "self_attn.out_proj",
-            Linear(Model, Model),
-        ),
-        Module("feed_forward_norm", "final_layer_norm", Norm(Model)),
-        Module("feed_forward.up", "fc1", Linear(FeedForward, Model)),
-        Module("feed_forward.down", "fc2", Linear(Model, FeedForward)),
-    ],
+    layer: &[SELF_ATTENTION, FEED_FORWARD],
     end: &[Module("final_norm", "final_layer_norm", Norm(Model))],
 }];
 

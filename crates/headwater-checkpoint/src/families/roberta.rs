@@ -9,7 +9,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     prefixes: &["roberta.", ""],
     embeddings: &bert::EMBEDDINGS,
     layer_prefix: bert::LAYER_PREFIX,
-    layer: &bert::LAYER,
+    layer: &[&bert::LAYER],
     end: &[],
 }];
 
