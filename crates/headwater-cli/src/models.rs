@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use headwater::Segment;
 use headwater::checkpoint::Arrangement;
-use headwater::decomposition::Scope;
 use serde::Serialize;
 
 use crate::args::ModelsArgs;
@@ -100,7 +100,10 @@ struct Entry {
     model_type: &'static str,
     kind: Kind,
     arrangement: &'static str,
+    /// Of the encoder, if there is a decoder too.
     scopes: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoder_scopes: Option<Vec<&'static str>>,
     golden: bool,
     trained: &'static [&'static str],
     note: &'static str,
@@ -115,15 +118,23 @@ impl Support {
                 Arrangement::PostLn => "post-LN",
                 Arrangement::PreLn => "pre-LN",
             },
-            scopes: Scope::of(self.arrangement)
-                .iter()
-                .map(|scope| scope.slug())
-                .collect(),
+            scopes: slugs(&[Segment::Layer], self.arrangement),
+            decoder_scopes: (self.kind == Kind::EncoderDecoder).then(|| {
+                let decoder = [Segment::SelfAttention, Segment::CrossAttention];
+                slugs(&decoder, self.arrangement)
+            }),
             golden: self.golden,
             trained: self.trained,
             note: self.note,
         }
     }
+}
+
+fn slugs(segments: &[Segment], arrangement: Arrangement) -> Vec<&'static str> {
+    let scopes = segments
+        .iter()
+        .flat_map(|segment| segment.scopes(arrangement));
+    scopes.map(|scope| scope.slug()).collect()
 }
 
 pub(crate) fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
@@ -166,17 +177,35 @@ fn table(entries: &[Entry]) -> String {
          and a naive float64 program. The model type is \"model_type\" in config.json."
             .to_owned(),
     );
-    let mut text = lines.join("\n");
     for arrangement in ["post-LN", "pre-LN"] {
-        if let Some(entry) = entries
+        let mut alike = entries
             .iter()
-            .find(|entry| entry.arrangement == arrangement)
-        {
-            text += &format!("\nscopes, {arrangement}: {}", entry.scopes.join(", "));
+            .filter(|entry| entry.arrangement == arrangement);
+        let decoder = alike
+            .clone()
+            .find_map(|entry| entry.decoder_scopes.as_ref());
+        if let Some(entry) = alike.next() {
+            lines.push(format!(
+                "\n{HEADING}scopes, {arrangement}{HEADING:#}\n  {}",
+                entry.scopes.join(", ")
+            ));
+        }
+        if let Some(scopes) = decoder {
+            let (own, cross): (Vec<&str>, Vec<&str>) =
+                scopes.iter().partition(|scope| !scope.starts_with("cross"));
+            lines.push(format!(
+                "  in a decoder with an encoder: {}",
+                own.join(", ")
+            ));
+            // The names are long.
+            lines.extend(
+                cross
+                    .chunks(3)
+                    .map(|cross| format!("  {}", cross.join(", "))),
+            );
         }
     }
-    text.push('\n');
-    text
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

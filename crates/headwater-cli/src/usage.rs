@@ -65,8 +65,9 @@ impl Asked<'_> {
             ErrorKind::MissingRequiredArgument => {
                 let missing = self.list(ContextKind::InvalidArg);
                 let missing: Vec<String> = missing.iter().map(|name| plain(name)).collect();
+                let are = if missing.len() > 1 { "are" } else { "is" };
                 let missing = missing.join(" and ");
-                format!("{missing} is missing; for example: {}", self.example())
+                format!("{missing} {are} missing; for example: {}", self.example())
             }
             ErrorKind::ArgumentConflict => {
                 let first = invalid(ContextKind::InvalidArg);
@@ -201,13 +202,14 @@ impl Asked<'_> {
     }
 }
 
-/// `<--text <TEXT>|--input <FILE>>` as `--text <TEXT> or --input <FILE>`.
+/// `<FILE|--model <DIR|HUB_ID>>` as `FILE or --model <DIR|HUB_ID>`.
 fn plain(group: &str) -> String {
     let alternatives = group
-        .strip_prefix("<-")
-        .and_then(|rest| rest.strip_suffix('>'));
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .filter(|alternatives| alternatives.contains("|-"));
     match alternatives {
-        Some(rest) => format!("-{}", rest.replace("|-", " or -")),
+        Some(alternatives) => alternatives.replace("|-", " or -"),
         None => group.to_owned(),
     }
 }
