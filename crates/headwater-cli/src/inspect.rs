@@ -1,10 +1,10 @@
 //! `headwater inspect`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::process::ExitCode;
 
-use headwater::checkpoint::{Architecture, Checkpoint};
+use headwater::checkpoint::{Architecture, Checkpoint, Error, TranslationTokenizer};
 use serde::Serialize;
 
 use crate::args::InspectArgs;
@@ -22,12 +22,19 @@ const DEFAULT_TOKENS: usize = 512;
 struct Description {
     model: String,
     weights_sha256: String,
+    /// The only stack of layers, or the encoder.
     architecture: Shape,
+    /// The decoder of a translation model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoder: Option<Shape>,
     parameters: usize,
     /// Element types in the file, with the number of tensors of each.
     dtypes: BTreeMap<String, usize>,
     /// Whether texts can be analyzed, or token ids only.
     tokenizer: bool,
+    /// The file of the tokenizer that is missing.
+    #[serde(skip)]
+    missing: Option<&'static str>,
     memory: Memory,
     used_tensors: Vec<Tensor>,
     unused_tensors: Vec<Tensor>,
@@ -78,8 +85,8 @@ pub(crate) fn run(args: &InspectArgs, verbosity: Verbosity) -> anyhow::Result<Ex
 
 impl Description {
     fn new(checkpoint: &Checkpoint, args: &InspectArgs) -> anyhow::Result<Self> {
-        let architecture = checkpoint.architecture();
-        let most = architecture.max_positions;
+        let stacks = std::iter::once(checkpoint.architecture()).chain(checkpoint.decoder());
+        let most = stacks.map(|stack| stack.max_positions).min().unwrap_or(0);
         let tokens = args.tokens.map_or(DEFAULT_TOKENS.min(most), usize::from);
         if tokens > most {
             let message = format!(
@@ -91,11 +98,15 @@ impl Description {
         let precision = args.model.options.dtype;
         let bytes = MemoryEstimate::new(checkpoint, tokens, precision);
 
+        // A table that two stacks share is one tensor.
+        let mut listed = HashSet::new();
         let used = checkpoint.parameters().iter();
         let used: Vec<Tensor> = used
+            .filter(|used| listed.insert((&used.name_in_file, used.layout)))
             .map(|used| Tensor::new(&used.name_in_file, &used.shape, used.dtype))
             .collect();
         let unused = checkpoint.unused().iter();
+        let missing = missing_tokenizer(checkpoint)?;
         let mut dtypes = BTreeMap::new();
         for tensor in &used {
             *dtypes.entry(tensor.dtype.clone()).or_default() += 1;
@@ -105,10 +116,12 @@ impl Description {
             weights_sha256: checkpoint
                 .weights_sha256()
                 .map_err(headwater::Error::from)?,
-            architecture: Shape::of(architecture),
+            architecture: Shape::of(checkpoint.architecture()),
+            decoder: checkpoint.decoder().map(Shape::of),
             parameters,
             dtypes,
-            tokenizer: checkpoint.directory().join("tokenizer.json").is_file(),
+            tokenizer: missing.is_none(),
+            missing,
             memory: Memory {
                 tokens,
                 dtype: precision.to_string(),
@@ -119,6 +132,20 @@ impl Description {
                 .map(|unused| Tensor::new(&unused.name, &unused.shape, unused.dtype))
                 .collect(),
         })
+    }
+}
+
+/// The first file that is missing for texts to be read.
+fn missing_tokenizer(checkpoint: &Checkpoint) -> Result<Option<&'static str>, headwater::Error> {
+    let directory = checkpoint.directory();
+    if checkpoint.decoder().is_none() {
+        let file = "tokenizer.json";
+        return Ok((!directory.join(file).is_file()).then_some(file));
+    }
+    match TranslationTokenizer::open(directory) {
+        Ok(_) => Ok(None),
+        Err(Error::MissingTokenizerFile { file, .. }) => Ok(Some(file)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -154,29 +181,39 @@ impl fmt::Display for Description {
         let shape = &self.architecture;
         writeln!(f, "model         {}", printable(&self.model))?;
         writeln!(f, "sha256        {}", self.weights_sha256)?;
-        writeln!(
-            f,
-            "architecture  {}: {} layers, {} heads of {}, d_model {}, d_ff {}, {}",
-            printable(&shape.model_type),
-            shape.n_layers,
-            shape.n_heads,
-            shape.d_head,
-            shape.d_model,
-            shape.d_ff,
-            shape.activation
-        )?;
-        writeln!(
-            f,
-            "input         {} token ids, {} token types, up to {} tokens{}",
-            shape.vocab_size,
-            shape.token_types,
-            shape.max_positions,
-            if self.tokenizer {
-                ""
-            } else {
-                "; no tokenizer.json, so --input-ids only"
+        let model_type = printable(&shape.model_type);
+        match &self.decoder {
+            None => {
+                writeln!(f, "architecture  {model_type}: {shape}")?;
+                write!(
+                    f,
+                    "input         {} token ids, {} token types, up to {} tokens",
+                    shape.vocab_size, shape.token_types, shape.max_positions
+                )?;
+                if let Some(file) = self.missing {
+                    write!(f, "; no {file}, so --input-ids only")?;
+                }
+                writeln!(f)?;
             }
-        )?;
+            Some(decoder) => {
+                writeln!(f, "architecture  {model_type}: an encoder and a decoder")?;
+                for (name, stack) in [("encoder", shape), ("decoder", decoder)] {
+                    writeln!(f, "{name}       {stack}")?;
+                    writeln!(
+                        f,
+                        "              {} token ids, up to {} tokens",
+                        stack.vocab_size, stack.max_positions
+                    )?;
+                }
+                match self.missing {
+                    None => writeln!(f, "tokenizer     for both sides")?,
+                    Some(file) => writeln!(
+                        f,
+                        "tokenizer     no {file}, so --input-ids and --decoder-input-ids only"
+                    )?,
+                }
+            }
+        }
         let dtypes: Vec<String> = self
             .dtypes
             .iter()
@@ -195,10 +232,11 @@ impl fmt::Display for Description {
             dtype,
             bytes,
         } = &self.memory;
-        writeln!(
-            f,
-            "\nmemory for one text of {tokens} tokens in {dtype}, estimated"
-        )?;
+        let text = match self.decoder {
+            None => format!("one text of {tokens} tokens"),
+            Some(_) => format!("one text and a translation of {tokens} tokens each"),
+        };
+        writeln!(f, "\nmemory for {text} in {dtype}, estimated")?;
         for (part, bytes) in [
             ("weights", bytes.weights),
             ("activations", bytes.activations),
@@ -212,6 +250,16 @@ impl fmt::Display for Description {
 
         write_tensors(f, "used", &self.used_tensors)?;
         write_tensors(f, "not used", &self.unused_tensors)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} layers, {} heads of {}, d_model {}, d_ff {}, {}",
+            self.n_layers, self.n_heads, self.d_head, self.d_model, self.d_ff, self.activation
+        )
     }
 }
 

@@ -95,3 +95,55 @@ fn the_memory_grows_with_text_and_precision() {
         &["/nowhere"],
     );
 }
+
+fn inspect_translation(model: &str, arguments: &[&str]) -> String {
+    let mut command = headwater();
+    command
+        .args(["inspect", "--model"])
+        .arg(fixture(model))
+        .args(arguments);
+    stdout(&mut command)
+}
+
+#[test]
+fn both_stacks_of_a_translation_model_are_described() {
+    let text = inspect_translation("bundled-marian", &["--tokens", "20"]);
+    for words in [
+        "marian: an encoder and a decoder",
+        "encoder       4 layers, 4 heads of 24, d_model 96, d_ff 256, Silu",
+        "decoder       4 layers",
+        "tokenizer     for both sides",
+        "one text and a translation of 20 tokens each in f32",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+    let text = inspect_translation("golden/marian_unshared", &[]);
+    for words in [
+        "20 token ids, up to 20 tokens\ndecoder       1 layers",
+        "50 token ids, up to 20 tokens\ntokenizer     no tokenizer.json or source.spm",
+        "--decoder-input-ids",
+    ] {
+        assert!(text.contains(words), "{words:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_shared_table_is_counted_once() {
+    for (model, computed) in [("golden/bart", 0), ("golden/marian", 2 * 30 * 20)] {
+        let json: Value =
+            serde_json::from_str(&inspect_translation(model, &["--json", "--tokens", "9"]))
+                .unwrap();
+        let file = crate::support::Arrays::read(fixture(&format!("{model}/model.safetensors")));
+        let used = json["used_tensors"].as_array().unwrap();
+        let names: Vec<&str> = used.iter().map(|t| t["name"].as_str().unwrap()).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, file.keys(), "{model}");
+        let parameters = json["parameters"].as_u64().unwrap();
+        // Sinusoids are not among the parameters, and take memory all the same.
+        assert_eq!(json["memory"]["weights"], 4 * (parameters + computed));
+        assert_eq!(json["decoder"]["n_layers"], 3);
+        assert_eq!(json["architecture"]["n_layers"], 2);
+        assert_eq!(json["tokenizer"], false);
+    }
+}
