@@ -111,22 +111,23 @@ impl TranslationTexts {
     /// What the decoder reads: its start token, and the text without its end mark.
     pub(crate) fn target(&self, input: &Input) -> Result<TokenizedInput, Error> {
         match input {
-            Input::Text(text) => self.shifted(self.encode_target(text)?),
+            Input::Text(text) => self.shifted(&self.encode_target(text)?),
             other => self.given(Side::Target, other),
         }
     }
 
     pub(crate) fn parallel(&self, source: &str, target: &str) -> Result<ParallelText, Error> {
         let source_tokens = self.encode_source(source)?;
-        let target_tokens = self.encode_target(target)?;
-        let words =
-            |text, tokens: &TokenizedText| WordGroups::from_offsets(text, tokens.offsets.clone());
+        let labels = self.encode_target(target)?;
+        let read = self.shifted(&labels)?;
+        // As many as there are rows: each predicts one.
+        let predicted = labels.offsets.into_iter().take(read.len());
         Ok(ParallelText {
-            source_words: words(source, &source_tokens),
-            target_words: words(target, &target_tokens),
+            source_words: WordGroups::from_offsets(source, source_tokens.offsets.clone()),
+            target_words: WordGroups::from_offsets(target, predicted),
             tokens: TokenizedPair {
                 source: tokenized(source_tokens),
-                target: self.shifted(target_tokens)?,
+                target: read,
             },
         })
     }
@@ -139,20 +140,27 @@ impl TranslationTexts {
         not_empty(text, self.tokenizer()?.encode_target(text)?)
     }
 
-    fn shifted(&self, mut labels: TokenizedText) -> Result<TokenizedInput, Error> {
-        let last = labels.ids.pop().zip(labels.tokens.pop());
-        let (start, token) = match (&self.start, last) {
-            (Start::LastToken, Some(last)) => last,
-            // `not_empty` has seen a token.
-            (Start::LastToken, None) => unreachable!("a target has a token"),
-            (Start::Configured, _) => {
-                let start = GenerationSettings::read_start_token(&self.directory)?;
-                (start, self.token(Side::Target, start))
-            }
+    /// What the decoder reads that is to predict these tokens: its start token,
+    /// and the tokens without the marks behind the text.
+    fn shifted(&self, labels: &TokenizedText) -> Result<TokenizedInput, Error> {
+        let start = match &self.start {
+            Start::LastToken => labels.ids.last().copied(),
+            Start::Configured => None,
         };
-        labels.ids.insert(0, start);
-        labels.tokens.insert(0, token);
-        Ok(tokenized(labels))
+        let start = match start {
+            Some(start) => start,
+            None => GenerationSettings::read_start_token(&self.directory)?,
+        };
+        let end = labels.offsets.iter().rposition(Option::is_some);
+        let end = end.map_or(0, |last| last + 1);
+        let ids = std::iter::once(start).chain(labels.ids[..end].iter().copied());
+        let token = self.token(Side::Target, start);
+        let tokens = std::iter::once(token).chain(labels.tokens[..end].iter().cloned());
+        Ok(TokenizedInput {
+            token_type_ids: vec![0; end + 1],
+            input_ids: ids.collect(),
+            tokens: tokens.collect(),
+        })
     }
 
     /// The text of ids that a model generated.
