@@ -1,9 +1,12 @@
 //! Analysis files: what is read is what was computed, and a file is whole or not there.
 
+use std::collections::BTreeSet;
 use std::slice::from_ref;
 
-use headwater::{Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Store};
-use headwater_fixtures::{Deviation, Expected, golden};
+use headwater::{
+    Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Segment, Store, Translator,
+};
+use headwater_fixtures::{Deviation, Expected, golden, root};
 
 fn analyzer() -> Analyzer {
     Analyzer::from_pretrained(golden("bert").to_str().unwrap()).unwrap()
@@ -152,4 +155,103 @@ fn a_failed_write_leaves_nothing() {
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(std::fs::read_to_string(file).unwrap(), "not a folder");
+}
+
+/// The keys that the tables of docs/ANALYSIS_FORMAT.md name: those of a model
+/// with one stack of layers, and those of a translation model.
+fn documented() -> (String, [Vec<String>; 2]) {
+    let path = root().join("../docs/ANALYSIS_FORMAT.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (one, two) = text.split_once("## Translation models").unwrap();
+    let keys = |part: &str| -> Vec<String> {
+        let rows = part.lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.filter_map(|row| row.split('|').nth(1));
+        let keys = cells.flat_map(|cell| cell.split(',').map(|key| key.trim().trim_matches('`')));
+        keys.map(str::to_owned).collect()
+    };
+    let keys = [keys(one), keys(two)];
+    (text, keys)
+}
+
+/// Every array that a table names for a stack of layers.
+fn expanded(keys: &[String], scopes: &[Scope], name: &str, layers: usize) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for key in keys {
+        let states = key.contains("hidden_states");
+        for l in 0..layers + usize::from(states) {
+            let key = key.replace("{l}", &l.to_string());
+            let Some((before, "")) = key.split_once(name) else {
+                all.insert(key);
+                continue;
+            };
+            all.extend(scopes.iter().map(|scope| format!("{before}{scope}")));
+            if before.ends_with("mixing_ratio.") && name == "{scope}" {
+                all.extend(["attn_w", "attn_res_w"].map(|weights| format!("{before}{weights}")));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn the_document_names_what_is_written() {
+    let (text, [one, two]) = documented();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let written = || -> BTreeSet<String> {
+        let file = Expected::read(&path);
+        file.all().keys().map(|key| key.to_string()).collect()
+    };
+    let request = Request {
+        hidden_states: true,
+        ..Request::default()
+    };
+    for family in ["bert", "gpt2"] {
+        let analyzer = Analyzer::from_pretrained(golden(family).to_str().unwrap()).unwrap();
+        let input = analyzer.encode(&input()).unwrap();
+        let write = analyzer.write_analysis(&[input], &request, Store::Full, from_ref(&path));
+        write.unwrap();
+        let architecture = analyzer.checkpoint().architecture();
+        let scopes = Segment::Layer.scopes(architecture.arrangement);
+        let expected = expanded(&one, scopes, "{scope}", architecture.n_layers);
+        assert_eq!(written(), expected, "{family}");
+    }
+
+    let of_layer = |stack: &str| -> Vec<String> {
+        let keys = one.iter().filter(|key| key.starts_with("layers."));
+        keys.map(|key| format!("{stack}.{key}")).collect()
+    };
+    let of_stack = |stack: &str| -> Vec<String> {
+        let keys = two.iter().filter(|key| key.starts_with(stack));
+        keys.cloned().collect()
+    };
+    for family in ["marian", "mbart"] {
+        let translator = Translator::from_pretrained(golden(family).to_str().unwrap()).unwrap();
+        let pair = translator.encode(&input(), &Input::from(vec![2, 9, 8]));
+        let write =
+            translator.write_analysis(&[pair.unwrap()], &request, Store::Full, from_ref(&path));
+        write.unwrap();
+        let mut expected = BTreeSet::new();
+        for (stack, model, segment) in [
+            ("encoder", translator.model().encoder(), Segment::Layer),
+            (
+                "decoder",
+                translator.model().decoder(),
+                Segment::SelfAttention,
+            ),
+        ] {
+            let architecture = model.architecture();
+            let (arrangement, layers) = (architecture.arrangement, architecture.n_layers);
+            let own = segment.scopes(arrangement);
+            let cross = Segment::CrossAttention.scopes(arrangement);
+            expected.extend(expanded(&of_layer(stack), own, "{scope}", layers));
+            expected.extend(expanded(&of_stack(stack), cross, "{cross scope}", layers));
+            // Stands for every array of a layer.
+            expected.retain(|key| !key.ends_with('…'));
+            for scope in own.iter().chain(cross) {
+                assert!(text.contains(&format!("`{scope}`")), "{scope}");
+            }
+        }
+        assert_eq!(written(), expected, "{family}");
+    }
 }
