@@ -1,5 +1,7 @@
 //! `cargo xtask accuracy`: how far from another implementation's float64.
 
+mod translation;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -7,10 +9,12 @@ use anyhow::Context;
 use clap::Args;
 use headwater::transformer::{Captures, TokenSequence};
 use headwater::{
-    Analysis, Analyzer, ArrayKey, DeviceName, LayerArray, LoadOptions, Precision, Request,
-    TokenizedInput,
+    Analyzer, Array, ArrayKey, DeviceName, LayerArray, LoadOptions, Precision, Request,
+    TokenizedInput, Translator,
 };
-use headwater_fixtures::{Case, DECODERS, Deviation, ENCODERS, Expected, cases, golden};
+use headwater_fixtures::{
+    Case, DECODERS, Deviation, ENCODER_DECODERS, ENCODERS, Expected, cases, golden,
+};
 
 use crate::minilm;
 use crate::reproduce::write_file;
@@ -31,7 +35,8 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// The columns: what is compared, by the start of its key in the file.
+/// The columns: what is compared, by its name in the file, which for
+/// cross-attention may begin with `cross_`.
 const QUANTITIES: [&str; 8] = [
     "attention_weights",
     "transformed_norms",
@@ -49,6 +54,8 @@ struct Bounds {
     entrywise: f64,
     /// Absolute error of the last hidden state.
     last_hidden_state: f64,
+    /// Absolute error of the logits.
+    logits: f64,
     reconstruction: f64,
 }
 
@@ -58,30 +65,34 @@ impl Bounds {
             Precision::F64 => Self {
                 entrywise: 1e-10,
                 last_hidden_state: 1e-12,
+                logits: 1e-11,
                 reconstruction: 1e-12,
             },
             Precision::F32 => Self {
                 entrywise: 1e-4,
                 last_hidden_state: 1e-5,
+                logits: 1e-4,
                 reconstruction: 1e-5,
             },
         }
     }
 }
 
-/// One model in one precision.
+/// One model, or a part of one, in one precision.
 struct Measured {
     model: String,
     precision: Precision,
     quantities: BTreeMap<&'static str, Deviation>,
-    last_hidden_state: Deviation,
+    last_hidden_state: Option<Deviation>,
+    logits: Option<Deviation>,
     reconstruction: f64,
 }
 
 /// Compares every golden fixture, in both precisions where the device has them.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut rows = Vec::new();
-    for model in ENCODERS.into_iter().chain(DECODERS).chain(["minilm"]) {
+    let models = ENCODERS.into_iter().chain(DECODERS).chain(["minilm"]);
+    for model in models.chain(ENCODER_DECODERS) {
         let directory = match model {
             "minilm" => minilm::directory()?,
             family => golden(family),
@@ -96,12 +107,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 precision,
                 ..LoadOptions::default()
             };
-            let analyzer = Analyzer::load(&location, &load)?;
-            let measured = measure(model, &analyzer).with_context(|| model.to_owned())?;
-            rows.push(Measured {
-                precision,
-                ..measured
-            });
+            let measured = if ENCODER_DECODERS.contains(&model) {
+                translation::measure(model, &Translator::load(&location, &load)?)
+            } else {
+                measure(model, &Analyzer::load(&location, &load)?).map(|row| vec![row])
+            };
+            rows.extend(measured.with_context(|| model.to_owned())?);
         }
     }
     let text = markdown(options.device, &rows);
@@ -123,23 +134,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 
 fn measure(model: &str, analyzer: &Analyzer) -> anyhow::Result<Measured> {
     let expected = Expected::of(model);
-    let mut measured = Measured {
-        model: model.to_owned(),
-        precision: analyzer.model().precision(),
-        quantities: BTreeMap::new(),
-        last_hidden_state: Deviation::default(),
-        reconstruction: 0.0,
-    };
+    let mut measured = Measured::new(model.to_owned(), analyzer.model().precision());
     for batch in batches(cases(model)) {
         let inputs: Vec<_> = batch.iter().map(|(_, case)| tokenized(case)).collect();
         let analyses = analyzer.analyze_tokenized(&inputs, &Request::default())?;
         let hidden = last_hidden_states(analyzer, &batch)?;
         for (((name, _), analysis), hidden) in batch.iter().zip(&analyses).zip(hidden) {
             let expected = expected.case(name);
-            measured.compare(analysis, &expected)?;
+            for (key, array) in analysis.arrays() {
+                measured.compare(key, array, &expected)?;
+            }
             let (_, values) = expected["last_hidden_state"];
-            let deviation = Deviation::between(hidden, values);
-            measured.last_hidden_state = measured.last_hidden_state.max(deviation);
+            measured.saw_last_hidden_state(Deviation::between(hidden, values));
         }
     }
     Ok(measured)
@@ -192,24 +198,45 @@ fn tokenized(case: &Case) -> TokenizedInput {
 }
 
 impl Measured {
+    fn new(model: String, precision: Precision) -> Self {
+        Self {
+            model,
+            precision,
+            quantities: BTreeMap::new(),
+            last_hidden_state: None,
+            logits: None,
+            reconstruction: 0.0,
+        }
+    }
+
+    fn saw_last_hidden_state(&mut self, deviation: Deviation) {
+        let worst = self.last_hidden_state.unwrap_or_default();
+        self.last_hidden_state = Some(worst.max(deviation));
+    }
+
     /// Everything beyond its bound, in words.
     fn excesses(&self) -> Vec<String> {
         let bounds = Bounds::of(self.precision);
         let quantities = self.quantities.iter();
+        let outputs = [
+            (
+                "last hidden state",
+                self.last_hidden_state,
+                bounds.last_hidden_state,
+            ),
+            ("logits", self.logits, bounds.logits),
+        ];
+        let outputs = outputs
+            .into_iter()
+            .filter_map(|(what, deviation, bound)| Some((what, deviation?.absolute, bound)));
         quantities
             .map(|(quantity, deviation)| (*quantity, deviation.entrywise, bounds.entrywise))
-            .chain([
-                (
-                    "last hidden state",
-                    self.last_hidden_state.absolute,
-                    bounds.last_hidden_state,
-                ),
-                (
-                    "reconstruction error",
-                    self.reconstruction,
-                    bounds.reconstruction,
-                ),
-            ])
+            .chain(outputs)
+            .chain([(
+                "reconstruction error",
+                self.reconstruction,
+                bounds.reconstruction,
+            )])
             // Not a number is beyond every bound.
             .filter(|(_, error, bound)| error.is_nan() || error > bound)
             .map(|(what, error, bound)| {
@@ -221,30 +248,28 @@ impl Measured {
 
     fn compare(
         &mut self,
-        analysis: &Analysis,
-        all: &BTreeMap<&str, (&[usize], &[f64])>,
+        key: &ArrayKey,
+        array: &Array,
+        expected: &BTreeMap<&str, (&[usize], &[f64])>,
     ) -> anyhow::Result<()> {
-        for (key, array) in analysis.arrays() {
-            let name = key.to_string();
-            let expected = all.get(name.as_str());
-            if let ArrayKey::Layer {
-                array: LayerArray::ReconstructionError(_),
-                ..
-            } = key
-            {
-                self.reconstruction = array.iter().fold(self.reconstruction, f64::max);
-                continue;
-            }
-            let (shape, values) = expected.with_context(|| format!("the fixture has no {name}"))?;
-            anyhow::ensure!(*shape == array.shape(), "{name} has another shape");
-            let deviation = Deviation::between(array.iter(), values);
-            // "layers.{l}.{quantity}" and perhaps ".{scope}".
-            let quantity = name.split('.').nth(2).unwrap_or(&name);
-            let quantity = QUANTITIES.into_iter().find(|known| *known == quantity);
-            let quantity = quantity.with_context(|| format!("{name} has no column"))?;
-            let worst = self.quantities.entry(quantity).or_default();
-            *worst = worst.max(deviation);
+        if let Some(LayerArray::ReconstructionError(_)) = key.array() {
+            self.reconstruction = array.iter().fold(self.reconstruction, f64::max);
+            return Ok(());
         }
+        let name = key.to_string();
+        let (shape, values) = expected
+            .get(name.as_str())
+            .with_context(|| format!("the fixture has no {name}"))?;
+        anyhow::ensure!(*shape == array.shape(), "{name} has another shape");
+        let deviation = Deviation::between(array.iter(), values);
+        // "{stack}layers.{l}.{quantity}" and perhaps ".{scope}".
+        let within_stack = name.trim_start_matches(key.stack().prefix());
+        let quantity = within_stack.split('.').nth(2).unwrap_or(&name);
+        let quantity = quantity.trim_start_matches("cross_");
+        let quantity = QUANTITIES.into_iter().find(|known| *known == quantity);
+        let quantity = quantity.with_context(|| format!("{name} has no column"))?;
+        let worst = self.quantities.entry(quantity).or_default();
+        *worst = worst.max(deviation);
         Ok(())
     }
 }
@@ -255,7 +280,11 @@ fn markdown(device: DeviceName, rows: &[Measured]) -> String {
          Made by `cargo xtask accuracy --write`; do not edit. Device: {device}.\n\n\
          Against `fixtures/golden`: transformers' own activations, taken apart by a float64 \
          program that materialises every part. All scopes of all layers of all cases, padded \
-         batches included; the models but minilm (all-MiniLM-L6-v2) are small and random.\n"
+         batches included; the models but minilm (all-MiniLM-L6-v2) are small, and random or \
+         hardly trained. Of the \
+         translation models, all cases are one padded batch; the decoder's row is its \
+         self-attention, that of cross-attention all that follows it in a layer, whose sources \
+         are the encoder's tokens.\n"
     );
     table(
         &mut text,
@@ -270,14 +299,23 @@ fn markdown(device: DeviceName, rows: &[Measured]) -> String {
         |deviation| deviation.of_largest,
     );
     text += "\n## The forward pass, and the identity\n\n\
-             Largest absolute error of the last hidden state, and largest \
+             Largest absolute error of the last hidden state and of the logits, and largest \
              `reconstruction_error`.\n\n\
-             | model | dtype | last hidden state | reconstruction error |\n|---|---|---:|---:|\n";
+             | model | dtype | last hidden state | logits | reconstruction error |\n\
+             |---|---|---:|---:|---:|\n";
+    let absolute = |deviation: Option<Deviation>| match deviation {
+        Some(deviation) => format!("{:.1e}", deviation.absolute),
+        None => "–".to_owned(),
+    };
     for row in rows {
         let _ = writeln!(
             text,
-            "| {} | {} | {:.1e} | {:.1e} |",
-            row.model, row.precision, row.last_hidden_state.absolute, row.reconstruction
+            "| {} | {} | {} | {} | {:.1e} |",
+            row.model,
+            row.precision,
+            absolute(row.last_hidden_state),
+            absolute(row.logits),
+            row.reconstruction
         );
     }
     text
@@ -334,11 +372,10 @@ mod tests {
             .map(|v| 2.0 * v)
             .collect();
         expected.get_mut("layers.1.norms.atb").unwrap().1 = &twice;
-        let mut wrong = Measured {
-            quantities: BTreeMap::new(),
-            ..measured
-        };
-        wrong.compare(&analyses.unwrap()[0], &expected).unwrap();
+        let mut wrong = Measured::new("bert".to_owned(), measured.precision);
+        for (key, array) in analyses.unwrap()[0].arrays() {
+            wrong.compare(key, array, &expected).unwrap();
+        }
         assert!((wrong.quantities["norms"].entrywise - 0.5).abs() < 1e-4);
         assert!(wrong.quantities["bias_norms"].entrywise < 1e-3);
     }
