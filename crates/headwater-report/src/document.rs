@@ -1,5 +1,7 @@
 //! What a page is about, without the values themselves.
 
+use std::path::Path;
+
 use headwater::Stack;
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::measure::{Contents, array_name};
 use crate::packed::{Blobs, Packed, Survey};
 use crate::source::Source;
 use crate::statistics::{LayerOfText, Statistics, Tables};
-use crate::survey::{Digits, Form, Surveyed, read, read_layer};
+use crate::survey::{Digits, Form, Surveyed, allowed_bytes, read, read_layer};
 
 /// A page's table of contents, read by its script.
 #[derive(Debug, Serialize)]
@@ -88,26 +90,19 @@ pub(crate) fn build(
     let mut statistics: Vec<Statistics> = parts.iter().map(Statistics::new).collect();
     // By text and part; the surveys of a part are by layer and measure.
     let mut surveys = Vec::new();
-    let mut fine_values = 0;
     for source in sources.iter_mut() {
         for (contents, statistics) in parts.iter().zip(&mut statistics) {
             surveys.push(survey(source, contents, statistics)?);
-            let norms = contents.heads * source.tokens(contents.part.sources()).len();
-            let ratios = contents.ratios.len() * source.tokens(contents.part.stack).len();
-            fine_values += contents.layers.len() * (norms + ratios);
         }
     }
     let all: Vec<&Surveyed> = surveys.iter().flatten().flatten().collect();
-    let digits = Digits::fitting(&all, fine_values);
-    let mut blobs = Blobs::default();
-    let mut texts = Vec::new();
-    for (source, surveys) in sources.iter_mut().zip(surveys.chunks(parts.len())) {
-        let parts = parts
-            .iter()
-            .zip(surveys)
-            .map(|(contents, surveys)| pack(source, contents, surveys, digits, &mut blobs))
-            .collect::<Result<Vec<_>, Error>>()?;
-        texts.push(text(source, parts));
+    let allowed = allowed_bytes(&all);
+    let (mut texts, mut blobs) = Default::default();
+    for digits in Digits::fitting(&all, allowed) {
+        (texts, blobs) = pack_all(sources, &parts, &surveys, digits)?;
+        if blobs.bytes() as f64 <= allowed {
+            break;
+        }
     }
     let title = match (title, &texts[..]) {
         (Some(title), _) => title.to_owned(),
@@ -121,6 +116,26 @@ pub(crate) fn build(
         statistics: statistics.iter().map(Statistics::tables).collect(),
     };
     Ok((document, blobs))
+}
+
+/// The texts with their maps packed; `surveys` has an entry for each part of each text.
+fn pack_all(
+    sources: &mut [Source],
+    parts: &[Contents],
+    surveys: &[Vec<Vec<Surveyed>>],
+    digits: Digits,
+) -> Result<(Vec<Text>, Blobs), Error> {
+    let mut blobs = Blobs::default();
+    let mut texts = Vec::new();
+    for (source, surveys) in sources.iter_mut().zip(surveys.chunks(parts.len())) {
+        let parts = parts
+            .iter()
+            .zip(surveys)
+            .map(|(contents, surveys)| pack(source, contents, surveys, digits, &mut blobs))
+            .collect::<Result<Vec<_>, Error>>()?;
+        texts.push(text(source, parts));
+    }
+    Ok((texts, blobs))
 }
 
 /// Statistics need the same layers, heads and arrays in every text, and one model.
@@ -200,12 +215,21 @@ fn text(source: &Source, parts: Vec<PartOfText>) -> Text {
     let tokens = stacks.iter().map(|&stack| source.tokens(stack).to_vec());
     Text {
         name: source.name.clone(),
-        model: entry("model"),
+        model: model_name(entry("model")),
         architecture: entry("architecture"),
         device: entry("device"),
         dtype: entry("dtype"),
         tokens: tokens.collect(),
         parts,
+    }
+}
+
+/// A directory is named without the place it lies in: a page is made to be passed on.
+fn model_name(model: String) -> String {
+    let path = Path::new(&model);
+    match path.file_name() {
+        Some(name) if path.is_absolute() => name.to_string_lossy().into_owned(),
+        _ => model,
     }
 }
 

@@ -15,8 +15,8 @@ use serde::Serialize;
 /// Significant digits of the largest value: what float32 tells apart, and what
 /// three bytes hold.
 pub(crate) const MOST_DIGITS: i32 = 7;
-/// What compression takes over the entropy of the bytes, as measured on random maps.
-const OVERHEAD: f64 = 1.12;
+/// What compression takes over the entropy of the bytes at least, as measured on random maps.
+const OVERHEAD: f64 = 1.08;
 /// Values looked at to estimate a size.
 const SAMPLE: usize = 8192;
 
@@ -113,6 +113,10 @@ pub(crate) struct Packed {
 pub(crate) struct Blobs(pub(crate) Vec<String>);
 
 impl Blobs {
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(String::len).sum()
+    }
+
     /// Packs values with the given decimals: all lowest bytes, then all bytes
     /// above them and so on, compressed, as text.
     pub(crate) fn pack(&mut self, values: &[f64], decimals: i32) -> Packed {
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn sizes_are_estimated_closely() {
         let values: Vec<f64> = (1..20_000)
-            .map(|i| (f64::from(i) * 12.9898).sin().abs())
+            .map(|i| ((f64::from(i) * 12.9898).sin() * 43_758.5).fract().abs())
             .collect();
         let survey = Survey::new(&values, 100, true);
         for digits in [1, 2, 3, 5] {
@@ -230,7 +234,10 @@ mod tests {
             blobs.pack(&values, decimals);
             let size = blobs.0[0].len() as f64 * 0.75;
             let estimated = survey.estimated_bytes(decimals);
-            assert!((0.8..1.03).contains(&(size / estimated)), "{size} {estimated}");
+            assert!(
+                (0.8..1.06).contains(&(size / estimated)),
+                "{size} {estimated}"
+            );
         }
     }
 

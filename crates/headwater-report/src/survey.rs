@@ -7,14 +7,12 @@ use crate::packed::Survey;
 use crate::source::Source;
 use headwater::LayerArray;
 
-/// Bytes that a page may always have: a text of 128 tokens with 12 layers of
+/// Bytes of data that a page may always have: a text of 128 tokens with 12 layers of
 /// 12 heads stays below 5 MB.
 const PAGE_BYTES: f64 = 4.8e6;
 /// Bytes that it may have for each value if it has many: the same model with
 /// 512 tokens stays below 60 MB.
-const BYTES_A_VALUE: f64 = 1.09;
-/// Bytes that a value of `Blobs::pack_finely` takes.
-const BYTES_A_FINE_VALUE: f64 = 4.2;
+const BYTES_A_VALUE: f64 = 1.11;
 
 /// Significant digits of a typical value: of what has heads, and of norm maps;
 /// from the finest to the coarsest.
@@ -148,6 +146,20 @@ impl LayerMaps {
     }
 }
 
+/// The bytes that the data of a page may have.
+pub(crate) fn allowed_bytes(surveyed: &[&Surveyed]) -> f64 {
+    let count: usize = stored(surveyed).map(|(_, map)| map.count).sum();
+    f64::max(PAGE_BYTES, BYTES_A_VALUE * count as f64)
+}
+
+/// The maps whose values are stored.
+fn stored<'a>(surveyed: &'a [&Surveyed]) -> impl Iterator<Item = (Measure, &'a Survey)> {
+    surveyed
+        .iter()
+        .filter(|maps| maps.form == Form::Stored)
+        .flat_map(|maps| maps.maps.iter().map(|map| (maps.measure, map)))
+}
+
 /// The digits that typical values get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digits {
@@ -156,27 +168,20 @@ pub(crate) struct Digits {
 }
 
 impl Digits {
-    /// The most with which the page is not too large.
-    pub(crate) fn fitting(surveyed: &[&Surveyed], fine_values: usize) -> Self {
-        let stored = || surveyed.iter().filter(|maps| maps.form == Form::Stored);
-        let count: usize = stored()
-            .flat_map(|maps| &maps.maps)
-            .map(|map| map.count)
-            .sum();
-        let bytes = |digits: &Digits| {
-            let maps: f64 = stored()
-                .flat_map(|maps| maps.maps.iter().map(|map| (maps.measure, map)))
-                .map(|(measure, map)| map.estimated_bytes(map.decimals(digits.of(measure))))
-                .sum();
-            // Four characters for three bytes.
-            maps * 4.0 / 3.0
-        };
-        let allowed = f64::max(PAGE_BYTES, BYTES_A_VALUE * count as f64)
-            - BYTES_A_FINE_VALUE * fine_values as f64;
+    /// From the finest with which the maps may fit into so many bytes to the coarsest.
+    pub(crate) fn fitting(surveyed: &[&Surveyed], bytes: f64) -> impl Iterator<Item = Self> {
         let ladder = DIGITS.map(|(of_heads, of_norms)| Self { of_heads, of_norms });
         let coarsest = ladder[ladder.len() - 1];
-        let fitting = ladder.into_iter().find(|digits| bytes(digits) <= allowed);
-        fitting.unwrap_or(coarsest)
+        let fits = move |digits: &Self| {
+            let maps = stored(surveyed).map(|(measure, map)| {
+                let decimals = map.decimals(digits.of(measure));
+                // Four characters for three bytes.
+                map.estimated_bytes(decimals) * 4.0 / 3.0
+            });
+            maps.sum::<f64>() <= bytes
+        };
+        let finer = ladder.into_iter().take(DIGITS.len() - 1).filter(fits);
+        finer.chain(std::iter::once(coarsest))
     }
 
     pub(crate) fn of(&self, measure: Measure) -> i32 {

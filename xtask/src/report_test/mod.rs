@@ -52,10 +52,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let manifest = json!({
         "browser": options.browser,
         "screenshots": options.screenshots.then(|| crate::repository().join("docs/report")),
-        "bert": reports.one("bert", &analysis(&bundled_bert(), TEXT)?)?,
-        "gpt2": reports.one("gpt2", &analysis(&bundled_gpt2(), TEXT)?)?,
-        "hostile": reports.one("hostile", &hostile()?)?,
-        "translation": reports.one("translation", &translation()?)?,
+        "bert": reports.one("bert", TEXT, &analysis(&bundled_bert(), TEXT)?)?,
+        "gpt2": reports.one("gpt2", TEXT, &analysis(&bundled_gpt2(), TEXT)?)?,
+        "hostile": reports.one("hostile", HOSTILE[0], &hostile()?)?,
+        "translation": reports.one("translation", "A translation", &translation()?)?,
         "several": reports.several()?,
         "tokens128": reports.random(128)?,
         "tokens512": reports.random(512)?,
@@ -149,10 +149,15 @@ struct Reports<'a> {
 }
 
 impl Reports<'_> {
-    fn one(&self, name: &str, analysis: &Analysis) -> anyhow::Result<serde_json::Value> {
+    fn one(
+        &self,
+        name: &str,
+        title: &str,
+        analysis: &Analysis,
+    ) -> anyhow::Result<serde_json::Value> {
         let file = self.file(name);
         analysis.save(&file, Store::Full)?;
-        self.write(name, &[file])
+        self.write(name, title, &[file])
     }
 
     fn several(&self) -> anyhow::Result<serde_json::Value> {
@@ -166,23 +171,28 @@ impl Reports<'_> {
             analysis(&bundled_bert(), text)?.save(&file, Store::F16)?;
             files.push(file);
         }
-        self.write("several", &files)
+        self.write("several", "Two texts", &files)
     }
 
     fn random(&self, tokens: usize) -> anyhow::Result<serde_json::Value> {
         let name = format!("tokens-{tokens}");
         let file = self.file(&name);
         random::write(&file, tokens)?;
-        self.write(&name, &[file])
+        self.write(&name, &name, &[file])
     }
 
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.safetensors"))
     }
 
-    fn write(&self, name: &str, files: &[PathBuf]) -> anyhow::Result<serde_json::Value> {
+    fn write(
+        &self,
+        name: &str,
+        title: &str,
+        files: &[PathBuf],
+    ) -> anyhow::Result<serde_json::Value> {
         let page = self.folder.join(format!("{name}.html"));
-        let mut report = Report::new();
+        let mut report = Report::new().title(title);
         for file in files {
             report.add_file(file)?;
         }

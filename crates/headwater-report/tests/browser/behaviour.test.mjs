@@ -108,7 +108,7 @@ test("light and dark, by the system and by choice; paper is light", async () => 
 test("a text of markup is text in every view", async () => {
   const { tokens, metadata } = new AnalysisFile(manifest.hostile.files[0]);
   const { page, close } = await open("hostile");
-  assert.match(await page.title(), /^hostile/);
+  assert.match(await page.title(), / – Headwater$/);
   assert.ok((await page.locator("#facts").textContent()).includes(metadata.model));
   const strongest = () => page.locator(".strongest bdi").allTextContents();
   for (const token of await strongest()) assert.ok(tokens.includes(token), token);
@@ -119,7 +119,7 @@ test("a text of markup is text in every view", async () => {
     assert.equal(await page.locator("#view img, #view script, #view b b").count(), 0);
   }
   assert.deepEqual(await page.locator(".flow .token").allTextContents(), tokens);
-  assert.match(await page.title(), /^hostile/);
+  assert.match(await page.title(), / – Headwater$/);
   await close();
 });
 

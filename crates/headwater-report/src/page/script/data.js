@@ -102,7 +102,10 @@ async function makeMap({ text, part: partIndex, measure, layer, head }) {
   const weights = await load(measure - 1, head);
   const norms = await unpack(part.transformed_norms[layer], part.heads * columns);
   const ofHead = norms.subarray(head * columns, (head + 1) * columns);
-  const values = weights.values.map((weight, i) => weight * ofHead[i % columns]);
+  const values = new Float32Array(rows * columns);
+  for (let i = 0, row = 0; row < rows; row++) {
+    for (let j = 0; j < columns; j++, i++) values[i] = weights.values[i] * ofHead[j];
+  }
   // Both factors are known to half a unit of their last decimals.
   const ofNorms = 10 ** -part.transformed_norms[layer].decimals;
   const decimals = (i, j) => {

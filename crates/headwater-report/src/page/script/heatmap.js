@@ -25,9 +25,8 @@ export function picture({ rows, columns, values }, limit, kind) {
   const diverging = kind === "diverging";
   const scale = limit > 0 ? (diverging ? 0.5 : 1) / limit : 0;
   const offset = diverging ? 0.5 : 0;
-  for (let i = 0; i < pixels.length; i++) {
-    pixels[i] = palette.pixels[step(offset + values[i] * scale)];
-  }
+  const table = palette.pixels;
+  for (let i = 0; i < pixels.length; i++) pixels[i] = table[step(offset + values[i] * scale)];
   const canvas = document.createElement("canvas");
   canvas.width = columns;
   canvas.height = rows;

@@ -72,7 +72,7 @@ async function draw() {
 }
 
 function describeText() {
-  const { name, model, architecture, dtype, tokens, parts: ofText } = report.texts[state.text];
+  const { model, architecture, dtype, tokens, parts: ofText } = report.texts[state.text];
   const { layers, heads } = ofText[state.part];
   const facts = [
     `${architecture} ${model}`.trim(),
@@ -80,7 +80,7 @@ function describeText() {
     `${layers.length} layers${heads > 0 ? ` of ${heads} heads` : ""}`,
     `computed in ${dtype}`,
   ];
-  byId("text-name").textContent = report.texts.length > 1 ? report.title : name;
+  byId("text-name").textContent = report.title;
   byId("facts").textContent = facts.join(" · ");
 }
 

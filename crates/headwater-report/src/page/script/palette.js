@@ -49,7 +49,8 @@ function ramp(at) {
 
 /** The entry of a table for t from 0 to 1; what is outside takes the end. */
 export function step(t) {
-  return Math.min(STEPS - 1, Math.max(0, Math.round(t * (STEPS - 1))));
+  if (t >= 1) return STEPS - 1;
+  return t > 0 ? (t * (STEPS - 1) + 0.5) | 0 : 0;
 }
 
 /** Colourless at nothing, most colourful past the middle. */
