@@ -224,6 +224,27 @@ fn a_width_is_kept() {
 }
 
 #[test]
+fn panels_stand_in_columns() {
+    let wide = HeatMap {
+        // Longer numbers beside its bar.
+        values: Array2::from_elem((3, 3), 123_456.0),
+        ..growing(3, |i| i.to_string())
+    };
+    let panels = [3, 3, 3].map(|side| growing(side, |i| i.to_string()));
+    let [first, second, third] = panels;
+    let svg = Figure::new("", 2, vec![wide, first, second, third]).to_svg();
+    assert_inside(&svg);
+    let document = Document::parse(&svg).unwrap();
+    let groups = document.descendants().filter(|node| node.has_tag_name("g"));
+    // Cells and bars alternate.
+    let places: Vec<f64> = groups
+        .step_by(2)
+        .map(|group| arguments(&group, "translate")[0])
+        .collect();
+    assert_eq!((places[0], places[1]), (places[2], places[3]));
+}
+
+#[test]
 fn hostile_tokens_are_text() {
     let tokens = [
         "<s>&\"'",

@@ -1,13 +1,9 @@
-//! Pictures: heat maps, lines and scatter plots as SVG text.
-//!
-//! Text is left to the viewer's fonts, so drawing needs none; what a label
-//! takes is estimated from its length.
+//! Pictures: lines and scatter plots as SVG text; heat maps are those of
+//! `headwater-report`.
 
-mod heat_map;
 mod lines;
 mod scatter;
 
-pub(crate) use heat_map::{CellText, HeatMap, heat_maps};
 pub(crate) use lines::{Line, lines};
 pub(crate) use scatter::{Axis, Ranges, Scatter, scatters};
 
@@ -61,10 +57,9 @@ fn picture(
     Ok(svg)
 }
 
-/// Estimated width in pixels of a label in a proportional sans-serif font.
+/// Width in pixels of a label, rounded up.
 fn text_width(label: &str, size: f64) -> i32 {
-    // A little more than the average glyph takes of the size.
-    (label.chars().count() as f64 * size * 0.53).ceil() as i32
+    headwater_report::plot::text_width(label, size).ceil() as i32
 }
 
 /// A text style; the size is in pixels as the viewer sees it.

@@ -13,7 +13,8 @@ use ndarray::{Array1, Array2};
 use super::published::Figures;
 use super::sample::Sample;
 use super::table::{Row, Table};
-use crate::figures::{Axis, CellText, HeatMap, Ranges, Scatter, heat_maps, scatters};
+use crate::figures::{Axis, Ranges, Scatter, scatters};
+use headwater_report::plot::{self, Cells, Figure, HeatMap, Scale};
 
 /// What a mixing ratio is measured on, and its name.
 type Named = (MixingMeasure, &'static str);
@@ -224,16 +225,13 @@ impl Measure2021 {
         });
         let map = HeatMap {
             title: "atb, % by layer and kind of token".into(),
-            row_axis: "layer",
-            column_axis: "kind of token",
-            rows: (1..=table.layers())
-                .map(|layer| layer.to_string())
-                .collect(),
-            columns,
+            rows: plot::Axis::new("layer", (1..=table.layers()).map(|layer| layer.to_string())),
+            columns: plot::Axis::new("kind of token", columns),
             values,
-            cell_text: CellText::Decimals(1),
+            cells: Cells::Numbers(1),
+            scale: Scale::FromZero,
         };
-        heat_maps(&format!("{model}: mixing ratio"), 1, &[map])
+        Ok(Figure::new(format!("{model}: mixing ratio"), 1, vec![map]).to_svg())
     }
 
     /// Figure 4: frequency rank against mixing ratio, a panel a measure.

@@ -6,6 +6,7 @@ use headwater::metrics::{
     ContextualizationChanges, Region, SpecialTokens, amplification_map, block_change,
 };
 use headwater::{Analyzer, Quantity, QuantitySet, Request};
+use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
 use ndarray::Array2;
 
 use super::amplified::Amplified;
@@ -15,7 +16,7 @@ use super::norm_maps::fits_on_a_page;
 use super::outliers::Outliers;
 use super::table::{Row, Table};
 use super::words::Words;
-use crate::figures::{CellText, HeatMap, Line, heat_maps, lines};
+use crate::figures::{Line, lines};
 
 /// What 2023 measures, over the texts so far.
 pub(crate) struct Measure2023 {
@@ -154,7 +155,7 @@ impl Measure2023 {
             let [before, behind] =
                 scopes.map(|scope| analysis.norms(layer, scope).expect("asked for"));
             let difference = amplification_map(before.view(), behind.view())?;
-            let panel = |title: String, mut values: Array2<f64>| {
+            let panel = |title: String, scale: Scale, mut values: Array2<f64>| {
                 for ((target, source), value) in values.indexed_iter_mut() {
                     if !self.block.region.contains(target, source) {
                         *value = f64::NAN;
@@ -162,20 +163,32 @@ impl Measure2023 {
                 }
                 HeatMap {
                     title,
-                    row_axis: "target",
-                    column_axis: "source",
-                    rows: tokens.to_vec(),
-                    columns: tokens.to_vec(),
+                    rows: Axis::new("target", tokens.to_vec()),
+                    columns: Axis::new("source", tokens.to_vec()),
                     values,
-                    cell_text: CellText::None,
+                    cells: Cells::Square,
+                    scale,
                 }
             };
             let panels = [
-                panel(format!("before FF, ‖y‖ {}", scopes[0]), before),
-                panel(format!("behind FF, ‖y‖ {}", scopes[1]), behind),
-                panel("FF-amp, the difference".into(), difference),
+                panel(
+                    format!("before FF, ‖y‖ {}", scopes[0]),
+                    Scale::FromZero,
+                    before,
+                ),
+                panel(
+                    format!("behind FF, ‖y‖ {}", scopes[1]),
+                    Scale::FromZero,
+                    behind,
+                ),
+                panel(
+                    "FF-amp, the difference".into(),
+                    Scale::Difference,
+                    difference,
+                ),
             ];
-            heat_maps(&format!("{model}: FF of layer {}", layer + 1), 3, &panels)
+            let caption = format!("{model}: FF of layer {}", layer + 1);
+            Ok(Figure::new(caption, 3, panels.into()).to_svg())
         };
         analysis.layers().into_iter().map(figure).collect()
     }

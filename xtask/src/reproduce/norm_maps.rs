@@ -3,10 +3,10 @@
 use anyhow::Context;
 use headwater::transformer::Arrangement;
 use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope};
-use ndarray::{Array2, Axis};
+use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
+use ndarray::Array2;
 
 use super::corpus::Text;
-use crate::figures::{CellText, HeatMap, heat_maps};
 
 /// Lengths of text whose map is worth looking at and fits on a page.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
@@ -51,24 +51,26 @@ impl NormMaps {
     /// The attention weights and the norms of every scope of one layer.
     pub(crate) fn figure(&self, layer: usize, model: &str) -> anyhow::Result<String> {
         let weights = self.0.attention_weights(layer).expect("asked for");
-        let mean = weights.mean_axis(Axis(0)).expect("there is a head");
+        let mean = weights
+            .mean_axis(ndarray::Axis(0))
+            .expect("there is a head");
         let mut panels = vec![self.panel("α, mean of heads".into(), mean)];
         for scope in self.0.scopes() {
             let norms = self.0.norms(layer, scope).expect("asked for");
             panels.push(self.panel(format!("‖y‖, scope {scope}"), norms));
         }
-        heat_maps(&format!("{model}: layer {}", layer + 1), 2, &panels)
+        let title = format!("{model}: layer {}", layer + 1);
+        Ok(Figure::new(title, 2, panels).to_svg())
     }
 
     fn panel(&self, title: String, values: Array2<f64>) -> HeatMap {
         HeatMap {
             title,
-            row_axis: "target",
-            column_axis: "source",
-            rows: self.0.tokens().to_vec(),
-            columns: self.0.tokens().to_vec(),
+            rows: Axis::new("target", self.0.tokens().to_vec()),
+            columns: Axis::new("source", self.0.tokens().to_vec()),
             values,
-            cell_text: CellText::None,
+            cells: Cells::Square,
+            scale: Scale::FromZero,
         }
     }
 }

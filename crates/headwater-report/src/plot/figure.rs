@@ -52,18 +52,14 @@ impl Figure {
             .width
             .unwrap_or_else(|| text_width(&visible(&self.title), title_size) + 4.0 * MARGIN);
         let mut top = title + MARGIN;
+        let rooms = self.rooms(&layouts);
         for (panels, layouts) in self
             .panels
             .chunks(self.across)
             .zip(layouts.chunks(self.across))
         {
             let mut left = MARGIN;
-            for (panel, layout) in panels.iter().zip(layouts) {
-                // A title may be longer than its map is wide; a width that was asked for stays.
-                let room = match self.width {
-                    Some(_) => layout.size.0,
-                    None => panel.title_end(layout, self.font_size).max(layout.size.0),
-                };
+            for ((panel, layout), &room) in panels.iter().zip(layouts).zip(&rooms) {
                 panel.draw(layout, self.font_size, room, (left, top), &mut svg);
                 left += room;
             }
@@ -89,6 +85,21 @@ impl Figure {
             &self.title
         };
         svg.finish(name, width, top + MARGIN)
+    }
+
+    /// The width of each column of panels.
+    fn rooms(&self, layouts: &[Layout]) -> Vec<f64> {
+        let mut rooms = vec![0.0; self.across.min(layouts.len())];
+        for (index, (panel, layout)) in self.panels.iter().zip(layouts).enumerate() {
+            // A title may be longer than its map is wide; a width that was asked for stays.
+            let room = match self.width {
+                Some(_) => layout.size.0,
+                None => panel.title_end(layout, self.font_size).max(layout.size.0),
+            };
+            let column = &mut rooms[index % self.across];
+            *column = room.max(*column);
+        }
+        rooms
     }
 
     fn layouts(&self, side: f64) -> Vec<Layout> {
@@ -135,8 +146,6 @@ impl Figure {
 
     fn width_at(&self, side: f64) -> f64 {
         let layouts = self.layouts(side);
-        let rows = layouts.chunks(self.across);
-        let widths = rows.map(|row| row.iter().map(|layout| layout.size.0).sum::<f64>());
-        widths.fold(0.0, f64::max) + 2.0 * MARGIN
+        self.rooms(&layouts).iter().sum::<f64>() + 2.0 * MARGIN
     }
 }
