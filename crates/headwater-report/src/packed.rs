@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_estimated_closely() {
+    fn sizes_are_estimated_to_a_sixth() {
         let values: Vec<f64> = (1..20_000)
             .map(|i| ((f64::from(i) * 12.9898).sin() * 43_758.5).fract().abs())
             .collect();
@@ -235,7 +235,7 @@ mod tests {
             let size = blobs.0[0].len() as f64 * 0.75;
             let estimated = survey.estimated_bytes(decimals);
             assert!(
-                (0.8..1.06).contains(&(size / estimated)),
+                (0.85..1.15).contains(&(size / estimated)),
                 "{size} {estimated}"
             );
         }
