@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::BadInput;
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 use crate::subject::Given;
 
 /// Leaves room for `.safetensors` and a temporary suffix in 255 bytes.
@@ -125,9 +125,7 @@ impl Fields {
 ///
 /// # Errors
 /// The file cannot be read on.
-pub(crate) fn next_value(
-    lines: &mut Lines,
-) -> io::Result<Option<(u64, Result<Vec<u8>, BadInput>)>> {
+pub(crate) fn next_value(lines: &mut Lines) -> io::Result<Option<Line>> {
     while let Some((number, line)) = lines.next_line()? {
         if !matches!(&line, Ok(line) if line.trim_ascii().is_empty()) {
             return Ok(Some((number, line)));

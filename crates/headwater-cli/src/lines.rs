@@ -12,6 +12,9 @@ use crate::failure::BadInput;
 /// not fill the memory.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
+/// A line's number from 1, and its bytes or that it is too long.
+pub(crate) type Line = (u64, Result<Vec<u8>, BadInput>);
+
 /// Reads a file line by line.
 pub(crate) struct Lines {
     reader: Box<dyn BufRead>,
@@ -47,12 +50,11 @@ impl Lines {
         }
     }
 
-    /// The next line without its end, with its number from 1, or that it is
-    /// too long. `None` at the end.
+    /// The next line without its end; `None` at the end of the file.
     ///
     /// # Errors
     /// The file cannot be read on.
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Result<Vec<u8>, BadInput>)>> {
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line>> {
         let mut line = Vec::new();
         let taken = self
             .reader

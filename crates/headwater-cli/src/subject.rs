@@ -16,8 +16,8 @@ use crate::failure::BadInput;
 
 /// A loaded model.
 pub(crate) enum Subject {
-    Analyzer(Analyzer),
-    Translator(Translator),
+    Analyzer(Box<Analyzer>),
+    Translator(Box<Translator>),
 }
 
 /// What was given for one analysis.
@@ -66,9 +66,13 @@ impl Subject {
         precision: Precision,
     ) -> Result<Self, Error> {
         Ok(match checkpoint.decoder() {
-            None => Self::Analyzer(Analyzer::from_checkpoint(checkpoint, device, precision)?),
+            None => {
+                let analyzer = Analyzer::from_checkpoint(checkpoint, device, precision)?;
+                Self::Analyzer(Box::new(analyzer))
+            }
             Some(_) => {
-                Self::Translator(Translator::from_checkpoint(checkpoint, device, precision)?)
+                let translator = Translator::from_checkpoint(checkpoint, device, precision)?;
+                Self::Translator(Box::new(translator))
             }
         })
     }
@@ -79,7 +83,10 @@ impl Subject {
     /// A language that the model does not mark.
     pub(crate) fn in_languages(self, languages: &LanguageArgs) -> anyhow::Result<Self> {
         match self {
-            Self::Translator(translator) => Ok(Self::Translator(languages.of(translator)?)),
+            Self::Translator(translator) => {
+                let translator = languages.of(*translator)?;
+                Ok(Self::Translator(Box::new(translator)))
+            }
             Self::Analyzer(_) if !languages.is_empty() => {
                 let message = "--source-language and --target-language are for translation \
                                models; leave them out";

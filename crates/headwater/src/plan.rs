@@ -127,33 +127,41 @@ impl<'a> Plan<'a> {
         split: &mut Split<'_>,
         on_layer: &dyn Fn(),
     ) -> Result<(), Error> {
-        let stack = self.stack;
         let last = self.layers.last().map_or(0, |&layer| layer + 1);
-        for index in 0..=last {
-            if self.hidden_states.contains(&index) {
-                let hidden = read(run.hidden_states());
-                split.send_hidden_states(ArrayKey::HiddenStates { stack, index }, &hidden)?;
-            }
-            if index == last {
-                break;
-            }
+        for (index, layer) in layers.iter().enumerate().take(last) {
+            self.send_hidden_states(index, run, split)?;
             let Some(capture) = run.next() else { break };
             if self.layers.contains(&index) {
                 for plan in &self.segments {
                     let decomposition = LayerDecomposition::of_segment(
                         plan.segment,
-                        &layers[index],
+                        layer,
                         &capture,
                         &plan.scopes(),
                         self.options,
                     )?;
-                    split.at(stack, index);
+                    split.at(self.stack, index);
                     send_segment(&decomposition, plan.segment, &plan.arrays, split)?;
                 }
             }
             on_layer();
         }
-        Ok(())
+        self.send_hidden_states(last, run, split)
+    }
+
+    /// Hands over the hidden states that a run is at, if they are kept.
+    fn send_hidden_states(
+        &self,
+        index: usize,
+        run: &LayerRun<'_>,
+        split: &mut Split<'_>,
+    ) -> Result<(), Error> {
+        if !self.hidden_states.contains(&index) {
+            return Ok(());
+        }
+        let stack = self.stack;
+        let hidden = read(run.hidden_states());
+        split.send_hidden_states(ArrayKey::HiddenStates { stack, index }, &hidden)
     }
 }
 
