@@ -2,11 +2,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod accuracy;
+mod bench;
 mod checksum;
+mod child;
 mod figures;
 mod fixtures;
 mod memory;
 mod minilm;
+mod random_model;
 mod report_test;
 mod reproduce;
 
@@ -36,6 +39,11 @@ enum Command {
     Minilm,
     /// Print the peak memory of an analysis with a model of a given size
     Memory(memory::Options),
+    /// Measure time, memory and throughput beside their goals, and write docs/PERFORMANCE.md
+    Bench(bench::Options),
+    /// One measurement of `bench`, in a process of its own
+    #[command(hide = true)]
+    BenchStartUp(bench::StartUpOptions),
     /// Open reports in headless Chromium, compare what they show with the analysis files, and print how fast they are
     ReportTest(report_test::Options),
 }
@@ -62,6 +70,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Memory(options) => memory::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::BenchStartUp(options) => bench::start_up_parts(&options),
         Command::ReportTest(options) => report_test::run(&options),
     }
 }

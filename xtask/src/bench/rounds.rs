@@ -1,0 +1,93 @@
+//! Things to be compared are measured in turns, so that a machine that slows
+//! down for a while slows all of them.
+
+use std::time::{Duration, Instant};
+
+/// How often things are measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    pub(crate) least: usize,
+    pub(crate) most: usize,
+    /// After so many seconds no round begins beyond the least.
+    pub(crate) seconds: f64,
+}
+
+/// One thing: runs once and returns the seconds that count.
+pub(crate) struct Task<'a> {
+    run: Box<dyn FnMut() -> anyhow::Result<f64> + 'a>,
+    most: usize,
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn new(run: impl FnMut() -> anyhow::Result<f64> + 'a) -> Self {
+        Self {
+            run: Box::new(run),
+            most: usize::MAX,
+        }
+    }
+
+    /// Takes part in the first rounds only.
+    pub(crate) fn at_most(mut self, rounds: usize) -> Self {
+        self.most = rounds;
+        self
+    }
+}
+
+/// Threads of one library that still spin for more work would take time from
+/// the next.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs all tasks in turns, each once beforehand, and returns their seconds,
+/// one a round.
+pub(crate) fn interleave(tasks: &mut [Task<'_>], rounds: Rounds) -> anyhow::Result<Vec<Vec<f64>>> {
+    for task in &mut *tasks {
+        (task.run)()?;
+    }
+    let mut seconds = vec![Vec::new(); tasks.len()];
+    let start = Instant::now();
+    for round in 0..rounds.most {
+        if round >= rounds.least && start.elapsed().as_secs_f64() > rounds.seconds {
+            break;
+        }
+        for turn in 0..tasks.len() {
+            // Nobody always comes first.
+            let index = (turn + round) % tasks.len();
+            if round < tasks[index].most {
+                std::thread::sleep(PAUSE);
+                seconds[index].push((tasks[index].run)()?);
+            }
+        }
+    }
+    Ok(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn tasks_take_turns_and_each_runs_once_beforehand() {
+        let order = RefCell::new(String::new());
+        let task = |name: char| {
+            let order = &order;
+            Task::new(move || {
+                order.borrow_mut().push(name);
+                Ok(order.borrow().len() as f64)
+            })
+        };
+        let rounds = Rounds {
+            least: 3,
+            most: 5,
+            seconds: 0.0,
+        };
+        let mut tasks = [task('a'), task('b'), task('c').at_most(1)];
+        let seconds = interleave(&mut tasks, rounds).unwrap();
+        assert_eq!(*order.borrow(), "abcabcbaab");
+        assert_eq!(
+            seconds,
+            [vec![4.0, 8.0, 9.0], vec![5.0, 7.0, 10.0], vec![6.0]]
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Programs run in processes of their own, and what they took.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+
+/// What a process took until its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    /// Wall time.
+    pub(crate) seconds: f64,
+    /// Processor time of all threads, in the program and in the system.
+    pub(crate) cpu_seconds: f64,
+    /// The largest resident set, in bytes.
+    pub(crate) peak: u64,
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// It cannot be run, or it fails.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<Usage> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let start = Instant::now();
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run {program}"))?;
+    let (status, mut usage) = wait(child)?;
+    usage.seconds = start.elapsed().as_secs_f64();
+    ensure!(status.success(), "{program} failed: {status}");
+    Ok(usage)
+}
+
+/// The `headwater` program beside this one, built first.
+pub(crate) fn headwater() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot tell where this program lies")?;
+    let status = Command::new(env!("CARGO"))
+        // The whole workspace, so that Cargo resolves the same features again.
+        .args(["build", "--quiet", "--workspace", "--bin", "headwater"])
+        .current_dir(crate::repository())
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "headwater-cli does not build");
+    let program = own.with_file_name(format!("headwater{}", std::env::consts::EXE_SUFFIX));
+    ensure!(
+        program.is_file(),
+        "{} is not there; run this as `cargo xtask`",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Waits for a child; its wall time is left to the caller.
+#[cfg(unix)]
+fn wait(child: Child) -> anyhow::Result<(ExitStatus, Usage)> {
+    use std::os::unix::process::ExitStatusExt;
+
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live locals of the types that wait4 fills
+    // in, and the child, which nobody else waits for, is taken by value.
+    let waited = unsafe {
+        libc::wait4(
+            child.id() as libc::pid_t,
+            &mut status,
+            0,
+            usage.as_mut_ptr(),
+        )
+    };
+    ensure!(
+        waited > 0,
+        "cannot wait for a child process: {}",
+        std::io::Error::last_os_error()
+    );
+    // SAFETY: wait4 succeeded, and all zeros are a valid rusage besides.
+    let usage = unsafe { usage.assume_init() };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    // Linux counts in kilobytes, macOS in bytes.
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    let usage = Usage {
+        seconds: 0.0,
+        cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
+        peak: usage.ru_maxrss as u64 * unit,
+    };
+    Ok((ExitStatus::from_raw(status), usage))
+}
+
+#[cfg(not(unix))]
+fn wait(_: Child) -> anyhow::Result<(ExitStatus, Usage)> {
+    anyhow::bail!("what a process takes is measured on Unix only")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_sleeps_takes_wall_time_and_no_processor() {
+        let usage = run(Command::new("sleep").arg("0.2")).unwrap();
+        assert!(usage.seconds >= 0.2, "{usage:?}");
+        assert!(usage.cpu_seconds < 0.1, "{usage:?}");
+        assert!(usage.peak > 100_000, "{usage:?}");
+        assert!(run(&mut Command::new("false")).is_err());
+    }
+}
