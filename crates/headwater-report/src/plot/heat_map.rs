@@ -3,10 +3,10 @@ use std::fmt::Write;
 
 use ndarray::Array2;
 
-use super::palette::{LEVELS, Range, Scale, hex, readable_on};
+use super::labels::Labels;
+use super::palette::{Range, Scale, hex, readable_on};
 use super::svg::{Anchor, INK, Svg, Text, number};
 use super::text::{shortened, text_width, visible};
-use super::ticks::{every, round_numbers};
 
 /// How a cell is shaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,13 +66,11 @@ pub(crate) struct Sizes {
 }
 
 /// Labels smaller than this nobody reads.
-const SMALLEST_LABEL: f64 = 5.0;
+pub(crate) const SMALLEST_LABEL: f64 = 5.0;
 /// Lines of text are so far apart, in sizes.
-const LEADING: f64 = 1.15;
-const GAP: f64 = 4.0;
-const TICK: f64 = 2.5;
-const BAR_WIDTH: f64 = 8.0;
-const BAR_LENGTH: f64 = 180.0;
+pub(crate) const LEADING: f64 = 1.15;
+pub(crate) const GAP: f64 = 4.0;
+pub(crate) const TICK: f64 = 2.5;
 
 /// Where everything of a panel lies.
 pub(crate) struct Layout {
@@ -84,20 +82,8 @@ pub(crate) struct Layout {
     pub(crate) size: (f64, f64),
 }
 
-/// The labels of one axis.
-struct Labels {
-    size: f64,
-    /// Index and text of those that are drawn.
-    shown: Vec<(usize, String)>,
-    /// Room across the axis; along the text.
-    room: f64,
-    /// Whether they stand level below their columns.
-    level: bool,
-    thinned: bool,
-}
-
 impl HeatMap {
-    fn range(&self) -> Range {
+    pub(crate) fn range(&self) -> Range {
         self.scale.range(self.values.iter().copied())
     }
 
@@ -168,21 +154,6 @@ impl HeatMap {
     /// Up to where the title goes, if it may go on beyond the map.
     pub(crate) fn title_end(&self, layout: &Layout, font: f64) -> f64 {
         layout.corner.0 + text_width(&visible(&self.title), font) + GAP
-    }
-
-    fn bar_room(&self, font: f64, height: f64) -> f64 {
-        let ticks = self.ticks(font, height);
-        let widest = ticks
-            .iter()
-            .map(|(_, text)| text_width(text, font))
-            .fold(0.0, f64::max);
-        2.0 * GAP + BAR_WIDTH + TICK + 2.0 + widest + GAP
-    }
-
-    fn ticks(&self, font: f64, height: f64) -> Vec<(f64, String)> {
-        let range = self.range();
-        let most = (height.min(BAR_LENGTH) / (2.2 * font)).floor() as usize;
-        round_numbers(range.low, range.high, most.clamp(2, 6))
     }
 
     /// Draws the panel with its left upper corner at a place; `room` is the
@@ -331,40 +302,6 @@ impl HeatMap {
             svg.text(&text, x, corner.1 + cell.1 * (row as f64 + 0.5));
         }
     }
-
-    fn draw_bar(&self, (x, y): (f64, f64), height: f64, font: f64, svg: &mut Svg) {
-        let range = self.range();
-        let length = height.min(BAR_LENGTH);
-        // Steps finer than the eye tells apart would only make the file longer.
-        let steps = LEVELS.min(64);
-        svg.push(format_args!(
-            "<g transform=\"translate({} {}) scale({BAR_WIDTH} {:.5})\" shape-rendering=\"crispEdges\">",
-            number(x),
-            number(y),
-            length / steps as f64
-        ));
-        for step in 0..steps {
-            let level = (LEVELS - 1) * (steps - 1 - step) / (steps - 1);
-            svg.push(format_args!(
-                "<path fill=\"{}\" d=\"M0 {step}h1v1h-1z\"/>",
-                hex(range.color(level))
-            ));
-        }
-        svg.push(format_args!("</g>"));
-        svg.frame((x, y), (BAR_WIDTH, length), "none");
-        for (value, text) in self.ticks(font, height) {
-            let place = y + length * (range.high - value) / (range.high - range.low);
-            let right = x + BAR_WIDTH;
-            svg.line((right, place), (right + TICK, place));
-            let content = Text {
-                content: &text,
-                size: font,
-                anchor: Anchor::Start,
-                color: INK,
-            };
-            svg.text(&content, right + TICK + 2.0, place);
-        }
-    }
 }
 
 /// Room for an axis' name.
@@ -373,61 +310,5 @@ fn axis_room(axis: &Axis, font: f64) -> f64 {
         0.0
     } else {
         1.5 * font
-    }
-}
-
-impl Labels {
-    fn of(axis: &Axis, cell: f64, sizes: Sizes, below: bool) -> Self {
-        let Sizes {
-            font,
-            longest_label: longest,
-            ..
-        } = sizes;
-        let level = below
-            && axis
-                .labels
-                .iter()
-                .all(|label| text_width(&visible(label), font) + 2.0 <= cell);
-        let size = match level {
-            true => font,
-            false => (cell / LEADING).min(font),
-        };
-        let thinned = size < SMALLEST_LABEL * 0.999;
-        let size = if thinned { font.min(7.0) } else { size };
-        let step = match thinned {
-            true => every(cell, LEADING * size),
-            false => 1,
-        };
-        let shown: Vec<(usize, String)> = axis
-            .labels
-            .iter()
-            .enumerate()
-            .step_by(step)
-            .map(|(index, label)| {
-                // Where labels are missing their numbers tell where one is.
-                let label = if thinned {
-                    format!("{index} {label}")
-                } else {
-                    label.clone()
-                };
-                (index, shortened(&label, size, longest))
-            })
-            .collect();
-        let widest = shown
-            .iter()
-            .map(|(_, label)| text_width(label, size))
-            .fold(0.0, f64::max);
-        let room = match (shown.is_empty(), level) {
-            (true, _) => 0.0,
-            (false, true) => GAP + LEADING * size,
-            (false, false) => GAP + widest + 2.0,
-        };
-        Self {
-            size,
-            shown,
-            room,
-            level,
-            thinned,
-        }
     }
 }

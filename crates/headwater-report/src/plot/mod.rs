@@ -1,7 +1,9 @@
 //! Pictures without a browser: maps as SVG, and the same as PNG.
 
+mod bar;
 mod figure;
 mod heat_map;
+mod labels;
 mod palette;
 mod plotter;
 mod png;
