@@ -3,31 +3,35 @@
 mod date;
 mod flops;
 mod goals;
+mod interleaved;
 mod machine;
 mod peer;
+mod plan;
 mod product;
 mod program;
 mod report;
 mod rounds;
+mod start_up;
 mod statistics;
+mod tables;
 mod work;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use self::machine::Machine;
-use self::peer::{Ask, Peer};
-use self::product::{Burn, Product, Sizes};
+use self::peer::Peer;
+use self::plan::{BATCH, FULL, QUICK};
 use self::program::Program;
-pub(crate) use self::program::{StartUpOptions, start_up_parts};
-use self::report::{AllMaps, Case, FeedForward, Measured, Report, Torch};
-use self::rounds::{Rounds, Task, interleave};
-use self::work::{Subject, Texts, Work};
+use self::report::{AllMaps, Case, Report};
+use self::rounds::{Task, interleave};
+pub(crate) use self::start_up::{StartUpOptions, start_up_parts};
+use self::work::Subject;
 use crate::random_model::Shape;
 
 /// What to measure.
@@ -53,82 +57,6 @@ enum Against {
     /// transformers' models on PyTorch
     Torch,
 }
-
-/// How much is measured.
-struct Plan {
-    /// Models, with the lengths of their texts alone and in a batch of [`BATCH`].
-    cases: &'static [(Shape, &'static [usize], &'static [usize])],
-    rounds: Rounds,
-    /// Of the materialised program, which is slow.
-    materialised_rounds: usize,
-    /// Lengths for the feed-forward maps of one layer.
-    feed_forward: &'static [usize],
-    /// Models and lengths for the maps of all layers.
-    all_maps: &'static [(Shape, usize)],
-    slow_rounds: Rounds,
-    memory: usize,
-    memory_growth: &'static [usize],
-    start_rounds: usize,
-    texts: usize,
-    text_rounds: usize,
-    growth: &'static [usize],
-}
-
-const BATCH: usize = 8;
-
-const FULL: Plan = Plan {
-    cases: &[
-        (Shape::Base, &[32, 128, 256, 512], &[32, 128]),
-        (Shape::Minilm, &[32, 128, 512], &[32, 128, 512]),
-        (Shape::Gpt2, &[32, 128, 512, 1024], &[32, 128]),
-    ],
-    rounds: Rounds {
-        least: 5,
-        most: 21,
-        seconds: 15.0,
-    },
-    materialised_rounds: 3,
-    feed_forward: &[64, 128, 512],
-    all_maps: &[(Shape::Base, 64), (Shape::Minilm, 128), (Shape::Gpt2, 64)],
-    slow_rounds: Rounds {
-        least: 3,
-        most: 7,
-        seconds: 10.0,
-    },
-    memory: 512,
-    memory_growth: &[128, 256, 512],
-    start_rounds: 11,
-    texts: 200,
-    text_rounds: 5,
-    growth: &[25, 50, 100, 200],
-};
-
-const QUICK: Plan = Plan {
-    cases: &[
-        (Shape::Base, &[32, 128], &[]),
-        (Shape::Minilm, &[128], &[32]),
-        (Shape::Gpt2, &[128], &[]),
-    ],
-    rounds: Rounds {
-        least: 3,
-        most: 5,
-        seconds: 2.0,
-    },
-    materialised_rounds: 1,
-    feed_forward: &[64, 128],
-    all_maps: &[(Shape::Minilm, 64)],
-    slow_rounds: Rounds {
-        least: 2,
-        most: 3,
-        seconds: 1.0,
-    },
-    memory: 128,
-    memory_growth: &[64, 128],
-    start_rounds: 3,
-    texts: 40,
-    text_rounds: 1,
-    growth: &[10, 20],
-};
 
 /// Measures, and prints or writes what was found.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -199,7 +127,7 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
     };
     say("the machine");
     let bandwidth = machine::bandwidth(plan.start_rounds);
-    let products = products(peer.as_ref(), plan)?;
+    let products = interleaved::products(peer.as_ref(), plan)?;
     let mut versions = None;
     let (mut cases, mut feed_forward, mut all_maps) = (Vec::new(), Vec::new(), Vec::new());
     for &(shape, alone, in_batch) in plan.cases {
@@ -213,7 +141,7 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
             let texts = subject.texts(tokens, batch)?;
             let is_materialised =
                 batch == 1 && !shape.is_causal() && tokens <= options.materialised_tokens;
-            let measured = case(&texts, peer.as_ref(), is_materialised, plan)?;
+            let measured = interleaved::case(&texts, peer.as_ref(), is_materialised, plan)?;
             cases.push(Case {
                 shape,
                 tokens,
@@ -224,7 +152,11 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
         if shape == Shape::Base {
             for &tokens in plan.feed_forward {
                 say(&format!("feed-forward maps, T = {tokens}"));
-                feed_forward.push(one_layer(&subject.texts(tokens, 1)?, tokens, plan)?);
+                feed_forward.push(interleaved::one_layer(
+                    &subject.texts(tokens, 1)?,
+                    tokens,
+                    plan,
+                )?);
             }
         }
         for &(_, tokens) in plan.all_maps.iter().filter(|(of, _)| *of == shape) {
@@ -274,120 +206,6 @@ fn command(options: &Options) -> String {
         command += " --quick";
     }
     command
-}
-
-/// Seconds of a large product by every implementation, PyTorch's last.
-fn products(peer: Option<&RefCell<Peer>>, plan: &Plan) -> anyhow::Result<Vec<(String, Vec<f64>)>> {
-    let mut names = Vec::new();
-    let mut tasks = Vec::new();
-    for mut product in product::implementations(Sizes::LARGE) {
-        names.push(product.name());
-        tasks.push(Task::new(move || Ok(product.run().0)));
-    }
-    if let Some(peer) = peer {
-        names.push("PyTorch, in its own process".to_owned());
-        let ask = Ask::Product(Sizes::LARGE.m);
-        tasks.push(Task::new(move || Ok(peer.borrow_mut().run(ask)?.seconds)));
-    }
-    let seconds = interleave(&mut tasks, plan.rounds)?;
-    Ok(names.into_iter().zip(seconds).collect())
-}
-
-/// Everything that is done with some texts, ours and PyTorch's in turns.
-fn case(
-    texts: &Texts<'_>,
-    peer: Option<&RefCell<Peer>>,
-    is_materialised: bool,
-    plan: &Plan,
-) -> anyhow::Result<Vec<Measured>> {
-    let mut asked = Vec::new();
-    if let Some(peer) = peer {
-        let forward = Ask::Forward(&texts.ids);
-        let mut comparing = peer.borrow_mut();
-        comparing.compare(forward, &texts.first_hidden_states())?;
-        asked.push((Work::Forward, forward, usize::MAX));
-        if is_materialised {
-            let parts = Ask::Materialised(&texts.ids);
-            comparing.compare(parts, &texts.first_attention_rows()?)?;
-            asked.push((Work::AttentionMaps, parts, plan.materialised_rounds));
-        }
-    }
-    let peaks: Vec<Cell<Option<u64>>> = asked.iter().map(|_| Cell::new(None)).collect();
-    let ours = Work::ALL.map(|work| Task::new(move || texts.seconds(work)));
-    let theirs = asked.iter().zip(&peaks).map(|(&(_, ask, rounds), peak)| {
-        let run = move || {
-            let peer = peer.context("only a peer is asked")?;
-            let run = peer.borrow_mut().run(ask)?;
-            peak.set(run.peak.max(peak.get()));
-            Ok(run.seconds)
-        };
-        Task::new(run).at_most(rounds)
-    });
-    let mut tasks: Vec<_> = ours.into_iter().chain(theirs).collect();
-    let mut seconds = interleave(&mut tasks, plan.rounds)?;
-    drop(tasks);
-
-    let theirs = seconds.split_off(Work::ALL.len());
-    let mut theirs: Vec<_> = asked
-        .iter()
-        .zip(peaks.into_iter().zip(theirs))
-        .map(|(&(work, ..), (peak, seconds))| (work, seconds, peak.into_inner()))
-        .collect();
-    let of_work = |(work, seconds)| {
-        let found = theirs.iter().position(|(of, ..)| *of == work);
-        Measured {
-            work,
-            seconds,
-            torch: found.map(|index| {
-                let (_, seconds, peak) = theirs.remove(index);
-                Torch { seconds, peak }
-            }),
-        }
-    };
-    Ok(Work::ALL.into_iter().zip(seconds).map(of_work).collect())
-}
-
-/// The feed-forward maps of the first layer, with large products in between.
-fn one_layer(texts: &Texts<'_>, tokens: usize, plan: &Plan) -> anyhow::Result<FeedForward> {
-    let captured = texts.first_layer()?;
-    let sizes = tile(tokens);
-    let mut streamed = Burn::new(sizes);
-    let mut tasks = vec![
-        Task::new(|| texts.feed_forward_maps(&captured)),
-        Task::new(|| Ok(streamed.run().0)),
-    ];
-    for mut product in product::implementations(Sizes::LARGE) {
-        tasks.push(Task::new(move || Ok(product.run().0)));
-    }
-    let mut seconds = interleave(&mut tasks, plan.slow_rounds)?;
-    drop(tasks);
-    let large = seconds.split_off(2);
-    ensure!(!large.is_empty(), "there is an implementation");
-    let best = (0..large[0].len())
-        .map(|round| large.iter().map(move |seconds| seconds[round]))
-        .map(|round| round.fold(f64::INFINITY, f64::min))
-        .collect();
-    let streamed = seconds.remove(1);
-    Ok(FeedForward {
-        tokens,
-        best,
-        streamed,
-        streamed_flops: sizes.flops(),
-        maps: seconds.remove(0),
-    })
-}
-
-/// The product with W_2 that the maps of BERT-base are streamed through: as
-/// many pairs as fit beside their pre-activations in three quarters of the tile.
-fn tile(tokens: usize) -> Sizes {
-    let budget = headwater::decomposition::DecompositionOptions::default().tile_bytes * 3 / 4;
-    let (d_ff, d_model) = (Shape::Base.d_ff(), Shape::Base.d_model());
-    let pairs = budget / (2 * (d_ff + d_model) * size_of::<f32>());
-    Sizes {
-        m: pairs.min(tokens * tokens),
-        k: d_ff,
-        n: d_model,
-    }
 }
 
 #[cfg(test)]
