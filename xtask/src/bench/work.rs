@@ -184,7 +184,7 @@ impl Texts<'_> {
         Ok(rows)
     }
 
-    /// The first layer, run and kept for [`feed_forward_maps`].
+    /// The first layer, run and kept for its feed-forward maps.
     pub(crate) fn first_layer(&self) -> anyhow::Result<LayerCapture> {
         let model = self.subject.analyzer.model();
         let arrangement = model.architecture().arrangement;
