@@ -35,7 +35,15 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
                 0 => Numbering::FromZero,
                 _ => Numbering::FromOne,
             };
-            bitext.read_gold(path, numbering)
+            bitext.read_gold(path, numbering).map_err(|error| {
+                let other = 1 - args.gold_first;
+                match &error {
+                    headwater::Error::Gold { .. } => anyhow::Error::from(BadInput(format!(
+                        "{error}; if the file counts words from {other}, say --gold-first {other}"
+                    ))),
+                    _ => error.into(),
+                }
+            })
         })
         .transpose()?;
     let translator = load::translator(&args.model, &args.languages, args.device, verbosity)?;

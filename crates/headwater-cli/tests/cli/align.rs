@@ -346,7 +346,7 @@ fn gold_links_may_count_from_0() {
     assert_fails(
         &mut bitext.gold(&ONE),
         2,
-        &["gold`, line 1: ", "counted from 1"],
+        &["gold`, line 1: ", "counted from 1", "--gold-first 0"],
     );
 }
 
