@@ -1,5 +1,6 @@
 //! `cargo xtask memory`: how much memory an analysis takes, measured.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -11,7 +12,7 @@ use crate::random_model::Shape;
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Number of tokens, special ones included
+    /// Number of tokens, special ones included; of a translation model on each side
     #[arg(long, default_value_t = 512)]
     tokens: usize,
     /// Sizes of the model
@@ -44,6 +45,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
     let output = work.path().join("analysis.safetensors");
     let layers = options.layers.iter();
+    // The same ids on both sides: memory depends on how many they are.
+    let target = shape.is_translation().then(|| ids.join(","));
     let usage = child::run(
         Command::new(&program)
             .args(["analyze", "--scopes", &options.scopes, "--quantities"])
@@ -51,6 +54,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             .arg(work.path())
             .args(["--input-ids", &ids.join(","), "--output"])
             .arg(&output)
+            .args(target.iter().flat_map(|ids| ["--decoder-input-ids", ids]))
             .args(layers.flat_map(|layers| ["--layers", layers])),
     )?;
     let written = std::fs::metadata(&output)
@@ -58,6 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         .len();
     eprintln!("analyzed in {:.1} s", usage.seconds);
 
+    let estimate = estimate(&program, work.path(), options.tokens)?;
     let map = (shape.heads() * options.tokens.pow(2) * shape.d_model() * 4) as u64;
     println!(
         "model: {} layers, d_model {}, {} heads, random float32 weights\n\
@@ -65,7 +70,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
          weights: {}\n\
          analysis file: {}\n\
          one layer's [head, target, source, d_model] tensor, which is never made: {}\n\
-         peak memory of the process: {}",
+         peak memory of the process: {}\n\
+         estimated by `headwater inspect` for all quantities and scopes: {} ({:.2} times the peak)",
         shape.layers(),
         shape.d_model(),
         shape.heads(),
@@ -77,8 +83,25 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         megabytes(written),
         megabytes(map),
         megabytes(usage.peak),
+        megabytes(estimate),
+        estimate as f64 / usage.peak as f64,
     );
     Ok(())
+}
+
+/// What `headwater inspect` says that such an analysis needs.
+fn estimate(program: &Path, model: &Path, tokens: usize) -> anyhow::Result<u64> {
+    let output = Command::new(program)
+        .args(["inspect", "--quiet", "--json", "--dtype", "f32", "--tokens"])
+        .arg(tokens.to_string())
+        .arg("--model")
+        .arg(model)
+        .output()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let description: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .context("headwater inspect did not describe the model")?;
+    let total = description["memory"]["total"].as_u64();
+    total.context("headwater inspect estimated nothing")
 }
 
 /// Bytes in words.

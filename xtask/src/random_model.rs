@@ -20,6 +20,8 @@ pub(crate) enum Shape {
     Minilm,
     /// GPT-2: 12 layers, d_model 768, 12 heads, causal
     Gpt2,
+    /// Marian-base, as Opus-MT models are: 6 and 6 layers, d_model 512, 8 heads
+    Marian,
 }
 
 /// The words of a tokenizer that come before the made-up ones.
@@ -34,12 +36,14 @@ impl Shape {
             Self::Base => "BERT-base",
             Self::Minilm => "MiniLM",
             Self::Gpt2 => "GPT-2",
+            Self::Marian => "Marian-base",
         }
     }
 
+    /// Layers of a stack.
     pub(crate) fn layers(self) -> usize {
         match self {
-            Self::Minilm => 6,
+            Self::Minilm | Self::Marian => 6,
             _ => 12,
         }
     }
@@ -47,6 +51,7 @@ impl Shape {
     pub(crate) fn d_model(self) -> usize {
         match self {
             Self::Minilm => 384,
+            Self::Marian => 512,
             _ => 768,
         }
     }
@@ -56,7 +61,15 @@ impl Shape {
     }
 
     pub(crate) fn heads(self) -> usize {
-        12
+        match self {
+            Self::Marian => 8,
+            _ => 12,
+        }
+    }
+
+    /// An encoder and a decoder.
+    pub(crate) fn is_translation(self) -> bool {
+        self == Self::Marian
     }
 
     /// Pre-LN, and every token sees only what comes before it.
@@ -67,6 +80,7 @@ impl Shape {
     pub(crate) fn vocabulary(self) -> usize {
         match self {
             Self::Gpt2 => 50257,
+            Self::Marian => 58101,
             _ => 30522,
         }
     }
@@ -99,6 +113,7 @@ impl Shape {
     pub(crate) fn write(self, directory: &Path, tokens: usize) -> anyhow::Result<()> {
         let (config, tensors) = match self {
             Self::Gpt2 => self.gpt2(tokens.max(GPT2_POSITIONS)),
+            Self::Marian => self.marian(tokens.max(GPT2_POSITIONS / 2)),
             _ => {
                 let tokenizer = tokenizer(self.vocabulary());
                 fs::write(directory.join("tokenizer.json"), tokenizer.to_string())?;
@@ -150,6 +165,56 @@ impl Shape {
             }
             tensors.norm(&format!("{layer}.attention.output.LayerNorm"), d_model);
             tensors.norm(&format!("{layer}.output.LayerNorm"), d_model);
+        }
+        (config, tensors)
+    }
+
+    fn marian(self, positions: usize) -> (Value, Tensors) {
+        let (d_model, d_ff, padding) = (self.d_model(), self.d_ff(), self.vocabulary() - 1);
+        let config = json!({
+            "model_type": "marian",
+            "vocab_size": self.vocabulary(),
+            "d_model": d_model,
+            "encoder_layers": self.layers(),
+            "decoder_layers": self.layers(),
+            "encoder_attention_heads": self.heads(),
+            "decoder_attention_heads": self.heads(),
+            "encoder_ffn_dim": d_ff,
+            "decoder_ffn_dim": d_ff,
+            "max_position_embeddings": positions,
+            "activation_function": "swish",
+            "scale_embedding": true,
+            "pad_token_id": padding,
+            "eos_token_id": 0,
+            "decoder_start_token_id": padding,
+        });
+        let mut tensors = Tensors::default();
+        tensors.add(
+            "model.shared.weight".to_owned(),
+            &[self.vocabulary(), d_model],
+        );
+        for (stack, blocks) in [
+            ("encoder", &["self_attn"][..]),
+            ("decoder", &["self_attn", "encoder_attn"]),
+        ] {
+            for layer in 0..self.layers() {
+                let layer = format!("model.{stack}.layers.{layer}");
+                let mut linear = |name: &str, rows, columns| {
+                    tensors.add(format!("{layer}.{name}.weight"), &[rows, columns]);
+                    tensors.add(format!("{layer}.{name}.bias"), &[rows]);
+                };
+                for block in blocks {
+                    for projection in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                        linear(&format!("{block}.{projection}"), d_model, d_model);
+                    }
+                }
+                linear("fc1", d_ff, d_model);
+                linear("fc2", d_model, d_ff);
+                for block in blocks {
+                    tensors.norm(&format!("{layer}.{block}_layer_norm"), d_model);
+                }
+                tensors.norm(&format!("{layer}.final_layer_norm"), d_model);
+            }
         }
         (config, tensors)
     }
