@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, value_name = "NAME")]
     against: Option<Against>,
     /// Small sizes and few rounds: for development, not for numbers
-    #[arg(long)]
+    #[arg(long, conflicts_with = "write")]
     quick: bool,
     /// Write docs/PERFORMANCE.md and target/bench.json
     #[arg(long)]

@@ -29,13 +29,13 @@ pub(super) const BATCH: usize = 8;
 pub(super) const FULL: Plan = Plan {
     cases: &[
         (Shape::Base, &[32, 128, 256, 512], &[32, 128]),
-        (Shape::Minilm, &[32, 128, 512], &[32, 128, 512]),
-        (Shape::Gpt2, &[32, 128, 512, 1024], &[32, 128]),
+        (Shape::Minilm, &[32, 128, 512], &[32, 128]),
+        (Shape::Gpt2, &[32, 128, 512, 1024], &[32]),
     ],
     rounds: Rounds {
         least: 5,
         most: 21,
-        seconds: 15.0,
+        seconds: 12.0,
     },
     materialised_rounds: 3,
     feed_forward: &[64, 128, 512],
@@ -49,7 +49,7 @@ pub(super) const FULL: Plan = Plan {
     memory_growth: &[128, 256, 512],
     start_rounds: 11,
     texts: 200,
-    text_rounds: 5,
+    text_rounds: 3,
     growth: &[25, 50, 100, 200],
 };
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::machine;
 use super::start_up::Parts;
 use super::statistics::{Spread, exponent};
-use super::work::attention_scopes;
 use crate::child::{self, Usage};
 use crate::random_model::{Shape, text};
 
@@ -23,6 +22,14 @@ pub(crate) struct Program {
     own: PathBuf,
     work: tempfile::TempDir,
 }
+
+/// The attention block of a post-LN model.
+const THROUGH_ATB: [&str; 2] = ["--scopes", "attn,attn_res,atb"];
+const RATIOS: [&str; 2] = ["--quantities", "norms,mixing_ratio"];
+const PER_HEAD: [&str; 2] = [
+    "--quantities",
+    "norms,mixing_ratio,weighted_norms,transformed_norms,attention_weights",
+];
 
 /// What an analysis of the memory goals may take beside the weights.
 const ALLOWANCE: u64 = 250_000_000;
@@ -101,36 +108,30 @@ impl Program {
     pub(crate) fn memory(&self, tokens: usize) -> anyhow::Result<Vec<Memory>> {
         let model = Shape::Base.directory()?;
         let tile = DecompositionOptions::default().tile_bytes as u64;
-        let scopes = "attn,attn_res,atb";
         let predicted = self.predicted(&model, tokens)?;
         [
             (
                 "norm maps and mixing ratios, scopes through atb, all layers",
-                &["--scopes", scopes, "--quantities", "norms,mixing_ratio"][..],
+                [THROUGH_ATB, RATIOS].concat(),
                 ALLOWANCE,
                 None,
             ),
             (
                 "the same with per-head norms and attention weights",
-                &[
-                    "--scopes",
-                    scopes,
-                    "--quantities",
-                    "norms,mixing_ratio,weighted_norms,transformed_norms,attention_weights",
-                ],
+                [THROUGH_ATB, PER_HEAD].concat(),
                 ALLOWANCE,
                 None,
             ),
             (
                 "every quantity of every scope, one layer",
-                &["--layers", "0"],
+                vec!["--layers", "0"],
                 ALLOWANCE + tile,
                 Some(predicted),
             ),
         ]
         .into_iter()
         .map(|(what, options, allowance, predicted)| {
-            let (weights, peak) = self.peak(&model, tokens, options)?;
+            let (weights, peak) = self.peak(&model, tokens, &options)?;
             Ok(Memory {
                 what,
                 tokens,
@@ -147,12 +148,7 @@ impl Program {
     /// weights, grows with the tokens: (tokens, bytes).
     pub(crate) fn memory_growth(&self, tokens: &[usize]) -> anyhow::Result<Vec<(usize, u64)>> {
         let model = Shape::Base.directory()?;
-        let options = [
-            "--scopes",
-            "attn,attn_res,atb",
-            "--quantities",
-            "norms,mixing_ratio",
-        ];
+        let options = [THROUGH_ATB, RATIOS].concat();
         let points = tokens.iter().map(|&tokens| {
             let (weights, peak) = self.peak(&model, tokens, &options)?;
             Ok((tokens, peak.saturating_sub(weights)))
@@ -232,14 +228,9 @@ impl Program {
         rounds: usize,
     ) -> anyhow::Result<Vec<Throughput>> {
         let lines = self.lines(texts)?;
-        let scopes: Vec<_> = attention_scopes(Shape::Minilm)
-            .iter()
-            .map(|scope| scope.slug())
-            .collect();
-        let scopes = scopes.join(",");
         [
             ("every quantity of every scope", &[][..]),
-            ("scopes through atb", &["--scopes", &scopes][..]),
+            ("scopes through atb", &THROUGH_ATB[..]),
         ]
         .into_iter()
         .map(|(what, options)| {
@@ -268,7 +259,7 @@ impl Program {
     pub(crate) fn growth(&self, numbers: &[usize], rounds: usize) -> anyhow::Result<Growth> {
         let seconds = |texts: usize| -> anyhow::Result<f64> {
             let lines = self.lines(texts)?;
-            let runs = (0..rounds).map(|_| Ok(self.corpus(&lines.path, &[])?.seconds));
+            let runs = (0..rounds).map(|_| Ok(self.corpus(&lines.path, &THROUGH_ATB)?.seconds));
             let runs: Vec<f64> = runs.collect::<anyhow::Result<_>>()?;
             Ok(Spread::of(runs).median)
         };

@@ -198,7 +198,7 @@ impl Report {
         {
             let _ = writeln!(
                 text,
-                "| MiniLM: time of a file, beyond that of its first text | texts | {first} | {last} | {exponent:.2} |"
+                "| MiniLM: time of a file, scopes through `atb`, beyond that of its first text | texts | {first} | {last} | {exponent:.2} |"
             );
         }
         text
