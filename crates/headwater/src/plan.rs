@@ -49,7 +49,7 @@ pub(crate) fn segments(architecture: &Architecture) -> &'static [Segment] {
 }
 
 impl<'a> Plan<'a> {
-    /// `layers` of the request, `layers_of` of a stack.
+    /// `layers` are those that are kept of this stack, in order.
     pub(crate) fn new(
         request: &Request,
         stack: Stack,

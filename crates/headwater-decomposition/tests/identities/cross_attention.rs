@@ -9,8 +9,8 @@ use headwater_transformer::{EncoderOutput, Layer, Sources};
 
 use crate::random::*;
 
-/// The segments of a random layer behind a random encoder whose first member
-/// has `padded` tokens that are hidden.
+/// The segments of a random layer behind a random encoder, the first token of
+/// which is hidden in every member of the batch.
 fn on_random_decoders(
     property: impl Fn(&LayerDecomposition, &LayerDecomposition, usize, &Setting),
 ) {
