@@ -1,7 +1,7 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use headwater_checkpoint::{Architecture, Positions};
 
-use crate::parameters::ParameterReader;
+use crate::reader::ParameterReader;
 use crate::{Error, LayerNorm, Linear, TokenBatch};
 
 /// Token, position and type embeddings, with their layer norm.

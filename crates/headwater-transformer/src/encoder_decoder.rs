@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use headwater_checkpoint::{Checkpoint, GenerationSettings};
 
-use crate::parameters::ParameterReader;
+use crate::reader::ParameterReader;
 use crate::{
     Captures, DeviceName, EncoderOutput, Error, LayerRun, Model, Precision, TokenBatch,
     TokenSequence, generate,

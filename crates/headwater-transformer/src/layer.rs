@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, activation};
 use headwater_checkpoint::{Activation, Architecture, Arrangement};
 
 use crate::capture::{Activations, Captures, LayerCapture};
-use crate::parameters::ParameterReader;
 use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, cross_attention_pipeline, pipeline};
+use crate::reader::ParameterReader;
 use crate::{Error, LayerNorm, Linear, apply_activation};
 
 /// Multi-head attention: within a sequence, or to the outputs of an encoder.

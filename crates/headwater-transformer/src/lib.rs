@@ -21,6 +21,7 @@ mod layer;
 mod model;
 mod parameters;
 mod pipeline;
+mod reader;
 
 pub use activation::{apply_activation, sigmoid};
 pub use batch::{TokenBatch, TokenSequence};

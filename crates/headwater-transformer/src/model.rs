@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor};
 use headwater_checkpoint::{Architecture, Checkpoint};
 
 use crate::capture::{Captures, LayerCapture};
-use crate::parameters::ParameterReader;
+use crate::reader::ParameterReader;
 use crate::{
     DeviceName, Embeddings, EncoderOutput, Error, Layer, LayerNorm, Precision, Sources, TokenBatch,
     TokenSequence,
