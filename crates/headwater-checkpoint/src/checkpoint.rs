@@ -7,16 +7,19 @@ use std::sync::atomic::AtomicU64;
 
 use crate::config::Config;
 use crate::families::{self, Stacks};
+use crate::host_tensor::first_not_finite;
 use crate::resolve::resolve;
-use crate::weights::Weights;
+use crate::weights::{Entry, Weights};
 use crate::{
-    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, Tokenizer, hub, tokenizer_json,
+    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, Tokenizer, hub,
+    tokenizer_json,
 };
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
 ///
 /// Opening reads headers only. Weights are read one tensor at a time, so that
-/// no more than one is in memory for this type's sake.
+/// no more than one is in memory for this type's sake, or looked at where they
+/// lie in the file.
 #[derive(Debug)]
 pub struct Checkpoint {
     name: String,
@@ -177,31 +180,48 @@ impl Checkpoint {
     /// Where the architecture has no such parameter, the file cannot be read,
     /// or a value of its tensor is an infinity or a NaN.
     pub fn read(&self, canonical: &str) -> Result<HostTensor, Error> {
-        let Some(&index) = self.indices.get(canonical) else {
-            return Err(Error::UnknownParameter {
-                name: canonical.to_owned(),
-            });
+        let (parameter, entry) = self.find(canonical)?;
+        let bytes = self.weights.read(entry)?;
+        check_finite(parameter, &bytes)?;
+        let stored = HostTensor::new(entry.shape.clone(), parameter.dtype, bytes);
+        Ok(stored.taken(parameter.layout, &parameter.shape))
+    }
+
+    /// One parameter where it lies in the file, without a copy; `None` where
+    /// that is not its float32 elements in this machine's byte order, row-major
+    /// and aligned, or where the system cannot map the file. Then
+    /// [`Checkpoint::read`] it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::read`].
+    pub fn map(&self, canonical: &str) -> Result<Option<MappedTensor>, Error> {
+        let (parameter, entry) = self.find(canonical)?;
+        let as_stored = parameter.dtype == Dtype::F32 && parameter.layout == Layout::AsStored;
+        if !as_stored || cfg!(target_endian = "big") || !entry.is_aligned(align_of::<f32>()) {
+            return Ok(None);
+        }
+        let Some(bytes) = self.weights.map(entry)? else {
+            return Ok(None);
         };
-        let Parameter {
-            name_in_file,
-            shape,
-            layout,
-            dtype,
-            ..
-        } = &self.parameters[index];
-        let entry = &self.weights.tensors[name_in_file];
-        let stored = HostTensor::new(entry.shape.clone(), *dtype, self.weights.read(entry)?);
-        match stored.first_not_finite() {
-            Some((index, value)) => Err(Error::NotFinite {
-                name: name_in_file.clone(),
-                index,
-                value,
+        check_finite(parameter, bytes.as_ref())?;
+        Ok(Some(MappedTensor {
+            shape: parameter.shape.clone(),
+            bytes,
+        }))
+    }
+
+    fn find(&self, canonical: &str) -> Result<(&Parameter, &Entry), Error> {
+        match self.parameter(canonical) {
+            Some(parameter) => Ok((parameter, &self.weights.tensors[&parameter.name_in_file])),
+            None => Err(Error::UnknownParameter {
+                name: canonical.to_owned(),
             }),
-            None => Ok(stored.taken(*layout, shape)),
         }
     }
 
-    /// SHA-256 of the weights in hexadecimal, as `sha256sum model.safetensors` prints it.
+    /// SHA-256 of the weights in hexadecimal, as `sha256sum model.safetensors`
+    /// prints it; read once.
     ///
     /// Of a sharded model it is that of all shards one after another in the
     /// order of their names: `cat model-*.safetensors | sha256sum`.
@@ -209,15 +229,26 @@ impl Checkpoint {
     /// # Errors
     ///
     /// Where a file cannot be read.
-    pub fn weights_sha256(&self) -> Result<String, Error> {
-        self.weights.sha256()
+    pub fn weights_sha256(&self) -> Result<&str, Error> {
+        self.weights.checksum.get()
     }
 
-    /// How many bytes of weights [`Checkpoint::read`] and
-    /// [`Checkpoint::weights_sha256`] have read so far; for another thread
-    /// that shows how far they have come.
+    /// Starts computing [`Checkpoint::weights_sha256`] on another thread, so
+    /// that it is there, or nearly so, when it is asked for.
+    pub fn begin_weights_sha256(&self) {
+        self.weights.checksum.begin();
+    }
+
+    /// How many bytes of weights [`Checkpoint::read`] and [`Checkpoint::map`]
+    /// have gone through so far; for another thread that shows how far they
+    /// have come.
     pub fn bytes_read(&self) -> Arc<AtomicU64> {
         self.weights.bytes_read.clone()
+    }
+
+    /// The same of [`Checkpoint::weights_sha256`].
+    pub fn bytes_hashed(&self) -> Arc<AtomicU64> {
+        self.weights.checksum.bytes_read.clone()
     }
 
     /// Reads `tokenizer.json`, with padding and truncation switched off.
@@ -227,5 +258,16 @@ impl Checkpoint {
     /// Where there is none, or none that the tokenizers library understands.
     pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
         tokenizer_json::read(&self.directory)
+    }
+}
+
+fn check_finite(parameter: &Parameter, stored: &[u8]) -> Result<(), Error> {
+    match first_not_finite(parameter.dtype, stored) {
+        Some((index, value)) => Err(Error::NotFinite {
+            name: parameter.name_in_file.clone(),
+            index,
+            value,
+        }),
+        None => Ok(()),
     }
 }

@@ -4,6 +4,9 @@ use half::{bf16, f16};
 
 use crate::{Dtype, Layout};
 
+/// Elements that are checked together.
+const BLOCK: usize = 1024;
+
 /// A tensor read from a checkpoint: row-major, all values finite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
@@ -62,16 +65,6 @@ impl HostTensor {
         }
     }
 
-    /// The first element that is an infinity or a NaN, with its index.
-    pub(crate) fn first_not_finite(&self) -> Option<(usize, f64)> {
-        match self.dtype {
-            Dtype::F16 => self.find(|bytes| f16::from_le_bytes(bytes).to_f64()),
-            Dtype::BF16 => self.find(|bytes| bf16::from_le_bytes(bytes).to_f64()),
-            Dtype::F64 => self.find(f64::from_le_bytes),
-            _ => self.find(|bytes| f32::from_le_bytes(bytes).into()),
-        }
-    }
-
     fn decode<const N: usize, T>(&self, element: impl Fn([u8; N]) -> T) -> Vec<T> {
         self.bytes
             .as_chunks()
@@ -80,15 +73,49 @@ impl HostTensor {
             .map(|&bytes| element(bytes))
             .collect()
     }
+}
 
-    fn find<const N: usize>(&self, element: impl Fn([u8; N]) -> f64) -> Option<(usize, f64)> {
-        let mut values = self
-            .bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&bytes| element(bytes))
-            .enumerate();
-        values.find(|(_, value)| !value.is_finite())
+/// The first element that is an infinity or a NaN, with its index.
+pub(crate) fn first_not_finite(dtype: Dtype, bytes: &[u8]) -> Option<(usize, f64)> {
+    match dtype {
+        Dtype::F16 => find(bytes, |bytes| f16::from_le_bytes(bytes).to_f64()),
+        Dtype::BF16 => find(bytes, |bytes| bf16::from_le_bytes(bytes).to_f64()),
+        Dtype::F64 => find(bytes, f64::from_le_bytes),
+        _ => find(bytes, |bytes| f32::from_le_bytes(bytes).into()),
+    }
+}
+
+fn find<const N: usize>(bytes: &[u8], element: impl Fn([u8; N]) -> f64) -> Option<(usize, f64)> {
+    let is_finite = |&bytes: &[u8; N]| element(bytes).is_finite();
+    let (elements, _) = bytes.as_chunks();
+    // Blocks without a way out of them are checked many elements at a time.
+    let blocks = elements.chunks(BLOCK);
+    let sound = blocks.take_while(|block| block.iter().fold(true, |all, e| all & is_finite(e)));
+    let from = sound.count() * BLOCK;
+    let index = from + elements.get(from..)?.iter().position(|e| !is_finite(e))?;
+    Some((index, element(elements[index])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_in_any_block() {
+        let length = 2 * BLOCK + 5;
+        let bytes = |bad: &[usize]| -> Vec<u8> {
+            let value = |index| match bad.contains(&index) {
+                true => f32::INFINITY,
+                false => index as f32,
+            };
+            let values = (0..length).map(value);
+            values.flat_map(f32::to_le_bytes).collect()
+        };
+        assert_eq!(first_not_finite(Dtype::F32, &bytes(&[])), None);
+        assert_eq!(first_not_finite(Dtype::F32, &[]), None);
+        for first in [0, 7, BLOCK - 1, BLOCK, 2 * BLOCK - 1, 2 * BLOCK, length - 1] {
+            let found = first_not_finite(Dtype::F32, &bytes(&[first, length - 1]));
+            assert_eq!(found, Some((first, f64::INFINITY)));
+        }
     }
 }

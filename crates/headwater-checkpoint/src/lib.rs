@@ -3,6 +3,7 @@
 
 mod architecture;
 mod checkpoint;
+mod checksum;
 mod config;
 mod error;
 mod families;
@@ -10,6 +11,7 @@ mod generation_settings;
 mod host_tensor;
 mod hub;
 mod layout;
+mod mapped;
 mod nearest;
 mod resolve;
 mod tokenizer_json;
@@ -24,6 +26,7 @@ pub use generation_settings::{EarlyStopping, GenerationSettings};
 pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
+pub use mapped::MappedTensor;
 pub use translation::{Side, TokenizedText, TranslationTokenizer};
 
 /// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.

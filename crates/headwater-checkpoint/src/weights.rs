@@ -1,19 +1,21 @@
 //! The weights on disk: one safetensors file or several behind an index.
 //!
-//! Only headers are kept in memory. A tensor is read by seeking to it.
+//! Only headers are read at first. A tensor is then read by seeking to it, or
+//! looked at where it lies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
+use crate::checksum::Checksum;
 use crate::config::read_json;
+use crate::mapped::{MappedBytes, MappedFile};
 use crate::{Dtype, Error};
 
 /// The name of an unsharded file.
@@ -37,14 +39,30 @@ pub(crate) struct Entry {
     length: usize,
 }
 
+impl Entry {
+    /// Whether the first element lies at a multiple of so many bytes, wherever
+    /// the file's first byte is on a page of memory.
+    pub(crate) fn is_aligned(&self, to: usize) -> bool {
+        self.start.is_multiple_of(to as u64)
+    }
+}
+
 /// All tensors of a checkpoint by their names in the file.
 #[derive(Debug)]
 pub(crate) struct Weights {
     /// In the order of their names.
-    files: Vec<PathBuf>,
+    files: Vec<WeightsFile>,
     pub(crate) tensors: BTreeMap<String, Entry>,
-    /// Of the tensors and of the hash, so far.
+    pub(crate) checksum: Checksum,
+    /// Of tensors, so far.
     pub(crate) bytes_read: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct WeightsFile {
+    path: PathBuf,
+    /// Once a tensor has been looked at in it; `None` where it cannot be mapped.
+    mapped: OnceLock<Option<Arc<MappedFile>>>,
 }
 
 /// The part of an index that is used.
@@ -59,11 +77,7 @@ impl Weights {
         let single = directory.join(SINGLE);
         if single.is_file() {
             let tensors = read_header(&single, 0)?;
-            return Ok(Self {
-                files: vec![single],
-                tensors,
-                bytes_read: Arc::default(),
-            });
+            return Ok(Self::new(vec![single], tensors));
         }
         let index = directory.join(INDEX);
         if index.is_file() {
@@ -106,16 +120,25 @@ impl Weights {
                 None => return Err(Error::MissingFromShard { name, shard }),
             };
         }
-        Ok(Self {
-            files,
+        Ok(Self::new(files, tensors))
+    }
+
+    fn new(paths: Vec<PathBuf>, tensors: BTreeMap<String, Entry>) -> Self {
+        let file = |path: &PathBuf| WeightsFile {
+            path: path.clone(),
+            mapped: OnceLock::new(),
+        };
+        Self {
+            files: paths.iter().map(file).collect(),
             tensors,
+            checksum: Checksum::new(paths),
             bytes_read: Arc::default(),
-        })
+        }
     }
 
     /// The little-endian elements of a tensor.
     pub(crate) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
-        let path = &self.files[entry.file];
+        let path = &self.files[entry.file].path;
         let read = || {
             let mut file = File::open(path)?;
             file.seek(SeekFrom::Start(entry.start))?;
@@ -130,27 +153,18 @@ impl Weights {
         read().map_err(Error::io(path))
     }
 
-    /// SHA-256 of the files one after another, in hexadecimal.
-    pub(crate) fn sha256(&self) -> Result<String, Error> {
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        for path in &self.files {
-            let mut file = File::open(path).map_err(Error::io(path))?;
-            loop {
-                match file.read(&mut buffer).map_err(Error::io(path))? {
-                    0 => break,
-                    read => {
-                        hash.update(&buffer[..read]);
-                        self.bytes_read.fetch_add(read as u64, Ordering::Relaxed);
-                    }
-                }
-            }
-        }
-        Ok(hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+    /// The same bytes where they lie; `None` where the system maps no files.
+    pub(crate) fn map(&self, entry: &Entry) -> Result<Option<MappedBytes>, Error> {
+        let WeightsFile { path, mapped } = &self.files[entry.file];
+        let Some(file) = mapped.get_or_init(|| Some(Arc::new(MappedFile::open(path).ok()?))) else {
+            return Ok(None);
+        };
+        let bytes = file
+            .bytes(entry.start, entry.length)
+            .map_err(Error::io(path))?;
+        self.bytes_read
+            .fetch_add(entry.length as u64, Ordering::Relaxed);
+        Ok(Some(bytes))
     }
 }
 

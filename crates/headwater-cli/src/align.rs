@@ -61,7 +61,6 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
 
     let mut layers: Vec<usize> = aligners.iter().map(|aligner| aligner.layer).collect();
     layers.dedup();
-    let request = Aligner::request(Some(layers));
     let mut scores = AlignmentScores::new(aligners.clone(), args.symmetrize);
     let done: Arc<AtomicU64> = Arc::default();
     let bar = Bar::follow(
@@ -73,7 +72,7 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
     let batch = args.batch_size.get();
     for (index, texts) in texts.chunks(batch).enumerate() {
         let pairs: Vec<TokenizedPair> = texts.iter().map(|texts| texts.tokens.clone()).collect();
-        let analyses = translator.analyze_tokenized(&pairs, &request)?;
+        let analyses = translator.cross_attention(&pairs, Some(layers.clone()))?;
         for (offset, (analysis, texts)) in analyses.iter().zip(texts).enumerate() {
             if let Some(gold) = &gold {
                 scores.push(analysis, texts, &gold[index * batch + offset])?;

@@ -115,7 +115,8 @@ impl Description {
             model: checkpoint.name().to_owned(),
             weights_sha256: checkpoint
                 .weights_sha256()
-                .map_err(headwater::Error::from)?,
+                .map_err(headwater::Error::from)?
+                .to_owned(),
             architecture: Shape::of(checkpoint.architecture()),
             decoder: checkpoint.decoder().map(Shape::of),
             parameters,

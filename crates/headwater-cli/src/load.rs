@@ -1,6 +1,7 @@
 //! Loading a model and running it, with progress.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use headwater::checkpoint::{Checkpoint, HubOptions, Layout};
 use headwater::{Analysis, DeviceName, Request, Translator};
@@ -21,6 +22,8 @@ pub(crate) fn subject(
     verbosity: Verbosity,
 ) -> anyhow::Result<Subject> {
     let checkpoint = checkpoint(model, options, verbosity)?;
+    // Every analysis has it in its metadata.
+    checkpoint.begin_weights_sha256();
     let _bar = loading(&checkpoint, verbosity);
     Ok(Subject::from_checkpoint(checkpoint, device, options.dtype)?)
 }
@@ -94,12 +97,9 @@ pub(crate) fn layers(
     let bytes: usize = used
         .map(|used| used.shape.iter().product::<usize>() * used.dtype.bitsize() / 8)
         .sum();
-    let hashing = Bar::follow(
-        verbosity,
-        "hashing the weights",
-        Some(bytes as u64),
-        checkpoint.bytes_read(),
-    );
+    let hashed = checkpoint.bytes_hashed();
+    let left = (bytes as u64).saturating_sub(hashed.load(Ordering::Relaxed));
+    let hashing = Bar::follow(verbosity, "hashing the weights", Some(left), hashed);
     subject.weights_sha256()?;
     drop(hashing);
     let last = request.layers_of(subject.n_layers())?.last().copied();

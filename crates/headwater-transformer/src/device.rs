@@ -75,6 +75,12 @@ impl DeviceName {
         }
     }
 
+    /// Whether a tensor on the device is the host's memory that it was made of,
+    /// without a copy; burn-ndarray would make one at every use.
+    pub(crate) fn takes_host_memory(self) -> bool {
+        self.name() == "flex"
+    }
+
     /// Refuses a precision that the device lacks.
     pub(crate) fn require(self, precision: Precision) -> Result<(), Error> {
         if self.supports(precision) {

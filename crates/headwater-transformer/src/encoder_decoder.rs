@@ -43,6 +43,7 @@ impl EncoderDecoder {
         let reader = |stack| ParameterReader {
             checkpoint,
             stack,
+            device_name,
             device: &device,
             precision,
         };
@@ -70,8 +71,8 @@ impl EncoderDecoder {
             .transpose()?;
         let encoder = checkpoint.architecture();
         Ok(Self {
-            encoder: Model::stack(&reader("encoder."), encoder, source_words, device_name)?,
-            decoder: Model::stack(&reader("decoder."), decoder, target_words, device_name)?,
+            encoder: Model::stack(&reader("encoder."), encoder, source_words)?,
+            decoder: Model::stack(&reader("decoder."), decoder, target_words)?,
             head,
             logits_bias,
         })

@@ -33,7 +33,8 @@ pub struct ModelOutput {
 impl Model {
     /// Reads a checkpoint's parameters onto a device.
     ///
-    /// One copy of the weights is made; the file is read tensor by tensor.
+    /// One copy of the weights is made, tensor by tensor. On the CPU in float32
+    /// it is the file itself, wherever the file's elements are that already.
     ///
     /// # Errors
     /// Whatever [`Checkpoint::read`] refuses, a precision the device lacks, and a
@@ -48,6 +49,7 @@ impl Model {
         let reader = ParameterReader {
             checkpoint,
             stack: "",
+            device_name,
             device: &device,
             precision,
         };
@@ -57,7 +59,7 @@ impl Model {
             });
         }
         let words = reader.tensor("embeddings.word.weight")?;
-        Self::stack(&reader, checkpoint.architecture(), words, device_name)
+        Self::stack(&reader, checkpoint.architecture(), words)
     }
 
     /// Reads one stack of layers; `words` are its word embeddings.
@@ -65,7 +67,6 @@ impl Model {
         reader: &ParameterReader<'_>,
         architecture: &Architecture,
         words: Tensor<2>,
-        device_name: DeviceName,
     ) -> Result<Self, Error> {
         let architecture = architecture.clone();
         let epsilon = architecture.layer_norm_eps;
@@ -79,7 +80,7 @@ impl Model {
             embeddings,
             layers,
             final_norm,
-            device_name,
+            device_name: reader.device_name,
             device: reader.device.clone(),
             precision: reader.precision,
         })

@@ -1,15 +1,16 @@
 //! Parameters on their way from a checkpoint to a device.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use headwater_checkpoint::Checkpoint;
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use headwater_checkpoint::{Checkpoint, MappedTensor};
 
-use crate::{Error, LayerNorm, Linear, Precision};
+use crate::{DeviceName, Error, LayerNorm, Linear, Precision};
 
 /// Reads parameters of one stack of a checkpoint onto a device.
 pub(crate) struct ParameterReader<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     /// What stands before the stack's names: nothing, `encoder.` or `decoder.`.
     pub(crate) stack: &'static str,
+    pub(crate) device_name: DeviceName,
     pub(crate) device: &'a Device,
     pub(crate) precision: Precision,
 }
@@ -22,20 +23,43 @@ impl ParameterReader<'_> {
 
     pub(crate) fn tensor<const D: usize>(&self, name: &str) -> Result<Tensor<D>, Error> {
         let name = &format!("{}{name}", self.stack);
-        let host = self.checkpoint.read(name)?;
-        let shape: [usize; D] = host.shape.as_slice().try_into().map_err(|_| Error::Rank {
-            name: name.to_owned(),
-            expected: D,
-            found: host.shape.clone(),
-        })?;
-        let data = match self.precision {
-            Precision::F32 => TensorData::new(host.to_f32(), shape),
-            Precision::F64 => TensorData::new(host.to_f64(), shape),
+        let shaped = |shape: &[usize]| {
+            <[usize; D]>::try_from(shape).map_err(|_| Error::Rank {
+                name: name.to_owned(),
+                expected: D,
+                found: shape.to_vec(),
+            })
+        };
+        let data = match self.mapped(name)? {
+            Some(mapped) => {
+                let shape = shaped(&mapped.shape)?;
+                let bytes = bytes::Bytes::from_owner(mapped);
+                let bytes = Bytes::from_shared(bytes, AllocationProperty::File);
+                TensorData::from_bytes(bytes, shape, DType::F32)
+            }
+            None => {
+                let host = self.checkpoint.read(name)?;
+                let shape = shaped(&host.shape)?;
+                match self.precision {
+                    Precision::F32 => TensorData::new(host.to_f32(), shape),
+                    Precision::F64 => TensorData::new(host.to_f64(), shape),
+                }
+            }
         };
         Ok(Tensor::from_data(
             data,
             (self.device, self.precision.dtype()),
         ))
+    }
+
+    /// The parameter in its file, where the device can compute with what lies there.
+    fn mapped(&self, name: &str) -> Result<Option<MappedTensor>, Error> {
+        match self.precision {
+            Precision::F32 if self.device_name.takes_host_memory() => {
+                Ok(self.checkpoint.map(name)?)
+            }
+            _ => Ok(None),
+        }
     }
 
     pub(crate) fn linear(&self, name: &str) -> Result<Linear, Error> {
@@ -62,5 +86,78 @@ impl ParameterReader<'_> {
         self.has(&format!("{name}.weight"))
             .then(|| self.layer_norm(name, epsilon))
             .transpose()
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use std::path::Path;
+
+    use headwater_checkpoint::Layout;
+    use headwater_fixtures::{bundled_gpt2, golden};
+
+    use super::*;
+
+    /// A parameter's elements, and where they are.
+    fn elements(checkpoint: &Checkpoint, name: &str, precision: Precision) -> TensorData {
+        let reader = ParameterReader {
+            checkpoint,
+            stack: "",
+            device_name: DeviceName::Flex,
+            device: &DeviceName::Flex.device(),
+            precision,
+        };
+        match checkpoint.parameter(name).unwrap().shape.len() {
+            1 => reader.tensor::<1>(name).unwrap().into_data(),
+            _ => reader.tensor::<2>(name).unwrap().into_data(),
+        }
+    }
+
+    /// The same model in a file whose tensors lie between the places of float32.
+    fn between_places(directory: &Path) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        let read = |name| std::fs::read(directory.join(name)).unwrap();
+        let write = |name, bytes: &[u8]| std::fs::write(copy.path().join(name), bytes).unwrap();
+        write("config.json", &read("config.json"));
+        let file = read("model.safetensors");
+        let (length, rest) = file.split_at(8);
+        let length = u64::from_le_bytes(length.try_into().unwrap());
+        let (header, data) = rest.split_at(length as usize);
+        let length = (length + 1).to_le_bytes();
+        write("model.safetensors", &[&length, header, b" ", data].concat());
+        copy
+    }
+
+    #[test]
+    fn a_mapped_model_and_a_converted_one_have_the_same_tensors() {
+        for directory in [golden("bert"), bundled_gpt2()] {
+            let copy = between_places(&directory);
+            let mapped = Checkpoint::open_directory(directory).unwrap();
+            let converted = Checkpoint::open_directory(copy.path()).unwrap();
+            for parameter in mapped.parameters() {
+                let name = &parameter.name;
+                assert!(converted.map(name).unwrap().is_none(), "{name}");
+                let as_stored = parameter.layout == Layout::AsStored;
+                assert_eq!(mapped.map(name).unwrap().is_some(), as_stored, "{name}");
+                for precision in [Precision::F32, Precision::F64] {
+                    let [found, expected] = [&mapped, &converted]
+                        .map(|checkpoint| elements(checkpoint, name, precision));
+                    assert_eq!(found, expected, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_models_look_at_the_same_memory() {
+        let checkpoint = Checkpoint::open_directory(golden("bert")).unwrap();
+        let name = "layers.0.feed_forward.up.weight";
+        let place = |data: &TensorData| data.bytes().as_ptr();
+        let [first, second] = [(); 2].map(|()| elements(&checkpoint, name, Precision::F32));
+        assert_eq!(place(&first), place(&second));
+        let mapped = checkpoint.map(name).unwrap().unwrap();
+        assert_eq!(place(&first), mapped.as_ref().as_ptr());
+        let converted = elements(&checkpoint, name, Precision::F64);
+        assert_ne!(place(&first), place(&converted));
     }
 }

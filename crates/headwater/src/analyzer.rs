@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::checkpoint::{Checkpoint, HubOptions};
 use crate::file::Store;
@@ -39,7 +39,6 @@ pub struct Analyzer {
     checkpoint: Checkpoint,
     model: Model,
     tokenizer: LazyTokenizer,
-    weights_sha256: OnceLock<String>,
     layers_run: Arc<AtomicU64>,
 }
 
@@ -76,7 +75,6 @@ impl Analyzer {
             checkpoint,
             model,
             tokenizer: LazyTokenizer::new(),
-            weights_sha256: OnceLock::new(),
             layers_run: Arc::default(),
         })
     }
@@ -102,11 +100,7 @@ impl Analyzer {
     /// # Errors
     /// The weights cannot be read any more.
     pub fn weights_sha256(&self) -> Result<&str, Error> {
-        if let Some(known) = self.weights_sha256.get() {
-            return Ok(known);
-        }
-        let computed = self.checkpoint.weights_sha256()?;
-        Ok(self.weights_sha256.get_or_init(|| computed))
+        Ok(self.checkpoint.weights_sha256()?)
     }
 
     /// Tokenizes an input and checks it against the model. Nothing is padded
@@ -141,7 +135,7 @@ impl Analyzer {
         request: &Request,
     ) -> Result<Vec<Analysis>, Error> {
         let inputs_given: Vec<Given<'_>> = inputs.iter().map(Given::text).collect();
-        self.recording(request, &[self.plan(request)?])?
+        self.recording(request, &[self.plan(request)?])
             .collect(&inputs_given, |sink| {
                 self.analyze_each(inputs, request, sink)
             })
@@ -162,12 +156,10 @@ impl Analyzer {
         paths: &[PathBuf],
     ) -> Result<(), Error> {
         let inputs_given: Vec<Given<'_>> = inputs.iter().map(Given::text).collect();
-        self.recording(request, &[self.plan(request)?])?.write(
-            &inputs_given,
-            store,
-            paths,
-            |sink| self.analyze_each(inputs, request, sink),
-        )
+        self.recording(request, &[self.plan(request)?])
+            .write(&inputs_given, store, paths, |sink| {
+                self.analyze_each(inputs, request, sink)
+            })
     }
 
     /// Whether `path` already holds exactly the analysis that
@@ -179,25 +171,17 @@ impl Analyzer {
         store: Store,
         path: &std::path::Path,
     ) -> Result<bool, Error> {
-        Ok(self.recording(request, &[self.plan(request)?])?.is_written(
-            Given::text(input),
-            store,
-            path,
-        ))
+        self.recording(request, &[self.plan(request)?])
+            .is_written(Given::text(input), store, path)
     }
 
-    fn recording<'a>(
-        &'a self,
-        request: &'a Request,
-        plans: &'a [Plan<'a>],
-    ) -> Result<Recording<'a>, Error> {
-        Ok(Recording {
+    fn recording<'a>(&'a self, request: &'a Request, plans: &'a [Plan<'a>]) -> Recording<'a> {
+        Recording {
             checkpoint: &self.checkpoint,
-            weights_sha256: self.weights_sha256()?,
             model: &self.model,
             request,
             plans,
-        })
+        }
     }
 
     fn plan(&self, request: &Request) -> Result<Plan<'_>, Error> {
@@ -217,7 +201,7 @@ impl Analyzer {
         input: &TokenizedInput,
         request: &Request,
     ) -> Result<BTreeMap<String, String>, Error> {
-        Ok(self.recording(request, &[])?.metadata(Given::text(input)))
+        self.recording(request, &[]).metadata(Given::text(input))
     }
 
     /// Analyses inputs together as one padded batch and hands over each array

@@ -15,7 +15,6 @@ use crate::{Analysis, Error, Request};
 /// What is recorded of every input of a request: its metadata and its arrays.
 pub(crate) struct Recording<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
-    pub(crate) weights_sha256: &'a str,
     /// A stack of the model; all are on one device in one precision.
     pub(crate) model: &'a Model,
     pub(crate) request: &'a Request,
@@ -26,12 +25,15 @@ pub(crate) struct Recording<'a> {
 impl Recording<'_> {
     /// The metadata of an analysis. The bias treatment is named only where it
     /// is not the default.
-    pub(crate) fn metadata(&self, given: Given<'_>) -> BTreeMap<String, String> {
+    pub(crate) fn metadata(&self, given: Given<'_>) -> Result<BTreeMap<String, String>, Error> {
         let entries = [
             ("format", FORMAT.to_owned()),
             ("headwater_version", env!("CARGO_PKG_VERSION").to_owned()),
             ("model", self.checkpoint.name().to_owned()),
-            ("weights_sha256", self.weights_sha256.to_owned()),
+            (
+                "weights_sha256",
+                self.checkpoint.weights_sha256()?.to_owned(),
+            ),
             (
                 "architecture",
                 self.checkpoint.architecture().model_type.clone(),
@@ -46,19 +48,20 @@ impl Recording<'_> {
         let treatment = self.request.bias_treatment;
         let treatment = (treatment != BiasTreatment::default())
             .then(|| ("bias_treatment", treatment.to_string()));
-        entries
+        Ok(entries
             .into_iter()
             .chain(tokens)
             .chain(treatment)
             .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+            .collect())
     }
 
-    fn layout(&self, given: Given<'_>, store: Store) -> Layout {
+    fn layout(&self, given: Given<'_>, store: Store) -> Result<Layout, Error> {
         let arrays = self.plans.iter().flat_map(|plan| plan.arrays(given));
         let arrays: Vec<_> = arrays.collect();
         let precision = self.model.precision();
-        Layout::new(&self.metadata(given), &arrays, given, precision, store)
+        let metadata = self.metadata(given)?;
+        Ok(Layout::new(&metadata, &arrays, given, precision, store))
     }
 
     /// The analyses of inputs in memory.
@@ -67,17 +70,12 @@ impl Recording<'_> {
         inputs: &[Given<'_>],
         run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
     ) -> Result<Vec<Analysis>, Error> {
-        let mut analyses: Vec<Analysis> = inputs
-            .iter()
-            .map(|&given| {
-                let target = given.target.cloned();
-                Analysis::new(given.input.clone(), target, self.metadata(given))
-            })
-            .collect();
-        run(&mut |index, key, array| {
-            analyses[index].insert(key, array);
-            Ok(())
-        })?;
+        // The metadata have the hash in them, which is there by the end of the run.
+        self.checkpoint.begin_weights_sha256();
+        let mut analyses = arrays(inputs, run)?;
+        for (analysis, &given) in analyses.iter_mut().zip(inputs) {
+            analysis.metadata = self.metadata(given)?;
+        }
         Ok(analyses)
     }
 
@@ -90,11 +88,34 @@ impl Recording<'_> {
         run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let layouts = inputs.iter().map(|&given| self.layout(given, store));
-        file::write_each(&layouts.collect::<Vec<_>>(), paths, run)
+        let layouts: Vec<Layout> = layouts.collect::<Result<_, Error>>()?;
+        file::write_each(&layouts, paths, run)
     }
 
     /// Whether a file holds exactly what [`Recording::write`] would write.
-    pub(crate) fn is_written(&self, given: Given<'_>, store: Store, path: &Path) -> bool {
-        file::matches(path, &self.layout(given, store))
+    pub(crate) fn is_written(
+        &self,
+        given: Given<'_>,
+        store: Store,
+        path: &Path,
+    ) -> Result<bool, Error> {
+        Ok(file::matches(path, &self.layout(given, store)?))
     }
+}
+
+/// Analyses of inputs that have arrays and no metadata.
+pub(crate) fn arrays(
+    inputs: &[Given<'_>],
+    run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
+) -> Result<Vec<Analysis>, Error> {
+    let analysis = |given: &Given<'_>| {
+        let target = given.target.cloned();
+        Analysis::new(given.input.clone(), target, BTreeMap::new())
+    };
+    let mut analyses: Vec<Analysis> = inputs.iter().map(analysis).collect();
+    run(&mut |index, key, array| {
+        analyses[index].insert(key, array);
+        Ok(())
+    })?;
+    Ok(analyses)
 }

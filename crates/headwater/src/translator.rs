@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use crate::checkpoint::{Architecture, Checkpoint};
 use crate::file::Store;
@@ -8,11 +8,12 @@ use crate::input::Given;
 use crate::key::Stack;
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::{self, Plan};
-use crate::recording::Recording;
+use crate::recording::{self, Recording};
 use crate::transformer::{DeviceName, EncoderDecoder, Precision};
 use crate::translation_texts::TranslationTexts;
 use crate::{
-    Analysis, Error, Input, LoadOptions, ParallelText, Request, TokenizedInput, TokenizedPair,
+    Aligner, Analysis, Error, Input, LoadOptions, ParallelText, Request, TokenizedInput,
+    TokenizedPair,
 };
 
 /// What a model made of a text.
@@ -30,7 +31,6 @@ pub struct Translator {
     checkpoint: Checkpoint,
     model: EncoderDecoder,
     texts: TranslationTexts,
-    weights_sha256: OnceLock<String>,
     layers_run: Arc<AtomicU64>,
 }
 
@@ -68,7 +68,6 @@ impl Translator {
             texts: TranslationTexts::new(&checkpoint),
             checkpoint,
             model,
-            weights_sha256: OnceLock::new(),
             layers_run: Arc::default(),
         })
     }
@@ -78,11 +77,7 @@ impl Translator {
     /// # Errors
     /// The weights cannot be read any more.
     pub fn weights_sha256(&self) -> Result<&str, Error> {
-        if let Some(known) = self.weights_sha256.get() {
-            return Ok(known);
-        }
-        let computed = self.checkpoint.weights_sha256()?;
-        Ok(self.weights_sha256.get_or_init(|| computed))
+        Ok(self.checkpoint.weights_sha256()?)
     }
 
     /// Says which languages texts are in, for tokenizers that mark them
@@ -215,8 +210,24 @@ impl Translator {
         request: &Request,
     ) -> Result<Vec<Analysis>, Error> {
         let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
-        self.recording(request, &self.plans(request)?)?
+        self.recording(request, &self.plans(request)?)
             .collect(&given, |sink| self.analyze_each(pairs, request, sink))
+    }
+
+    /// What [`Aligner`]s of these layers look at, `None` for all of them: the
+    /// arrays of [`Aligner::request`]. The analyses have no metadata, so that
+    /// the weights are not read once more for their hash.
+    ///
+    /// # Errors
+    /// As [`Translator::analyze_tokenized`].
+    pub fn cross_attention(
+        &self,
+        pairs: &[TokenizedPair],
+        layers: Option<Vec<usize>>,
+    ) -> Result<Vec<Analysis>, Error> {
+        let request = Aligner::request(layers);
+        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        recording::arrays(&given, |sink| self.analyze_each(pairs, &request, sink))
     }
 
     /// Analyses pairs together and writes each to its file, layer by layer. A
@@ -233,7 +244,7 @@ impl Translator {
         paths: &[PathBuf],
     ) -> Result<(), Error> {
         let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
-        self.recording(request, &self.plans(request)?)?
+        self.recording(request, &self.plans(request)?)
             .write(&given, store, paths, |sink| {
                 self.analyze_each(pairs, request, sink)
             })
@@ -252,11 +263,8 @@ impl Translator {
         store: Store,
         path: &Path,
     ) -> Result<bool, Error> {
-        Ok(self.recording(request, &self.plans(request)?)?.is_written(
-            Given::pair(pair),
-            store,
-            path,
-        ))
+        self.recording(request, &self.plans(request)?)
+            .is_written(Given::pair(pair), store, path)
     }
 
     /// Analyses pairs together as one padded batch and hands over each array as
@@ -315,17 +323,12 @@ impl Translator {
         Ok([plan(Stack::Encoder, encoder), plan(Stack::Decoder, decoder)])
     }
 
-    fn recording<'a>(
-        &'a self,
-        request: &'a Request,
-        plans: &'a [Plan<'a>],
-    ) -> Result<Recording<'a>, Error> {
-        Ok(Recording {
+    fn recording<'a>(&'a self, request: &'a Request, plans: &'a [Plan<'a>]) -> Recording<'a> {
+        Recording {
             checkpoint: &self.checkpoint,
-            weights_sha256: self.weights_sha256()?,
             model: self.model.decoder(),
             request,
             plans,
-        })
+        }
     }
 }

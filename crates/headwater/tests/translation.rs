@@ -1,6 +1,8 @@
 //! Translation models: logits of transformers, every array of a naive program
 //! that materialises every part in float64, and its word alignments.
 
+use std::sync::atomic::Ordering;
+
 use headwater::checkpoint::HubOptions;
 use headwater::metrics::{AlignmentSetting, Numbering, WordGroups};
 use headwater::transformer::Captures;
@@ -151,6 +153,9 @@ fn word_alignments_equal_the_naive_program() {
             let analysis = &translator
                 .analyze_tokenized(pairs, &Aligner::request(None))
                 .unwrap()[0];
+            let alone = &translator.cross_attention(pairs, None).unwrap()[0];
+            assert!(alone.metadata.is_empty());
+            assert!(alone.arrays().eq(analysis.arrays()), "{family} {name}");
             for measure in AlignmentMeasure::ALL {
                 for setting in AlignmentSetting::ALL {
                     let wanted = &expected[&name][&measure.to_string()][&setting.to_string()];
@@ -240,12 +245,14 @@ fn error_rates_are_those_of_another_program() {
     let mut scores = AlignmentScores::of_layers(0..decoder.n_layers, decoder.n_heads);
     for (texts, gold) in texts.chunks(20).zip(gold.chunks(20)) {
         let pairs: Vec<_> = texts.iter().map(|texts| texts.tokens.clone()).collect();
-        let request = Aligner::request(None);
-        let analyses = translator.analyze_tokenized(&pairs, &request).unwrap();
+        let analyses = translator.cross_attention(&pairs, None).unwrap();
         for ((analysis, texts), gold) in analyses.iter().zip(texts).zip(gold) {
             scores.push(analysis, texts, gold).unwrap();
         }
     }
+    // Nobody has asked for the hash of the weights, and nobody has computed it.
+    let hashed = translator.checkpoint().bytes_hashed();
+    assert_eq!(hashed.load(Ordering::Relaxed), 0);
 
     let file = std::fs::read_to_string(folder.join("evaluation.json")).unwrap();
     let file: serde_json::Value = serde_json::from_str(&file).unwrap();

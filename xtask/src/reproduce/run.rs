@@ -134,7 +134,7 @@ fn run(options: &Options, model: &Model) -> anyhow::Result<Report> {
             ),
             (
                 "SHA-256 of the weights",
-                analyzer.checkpoint().weights_sha256()?,
+                analyzer.checkpoint().weights_sha256()?.to_owned(),
             ),
             (
                 "texts",

@@ -117,11 +117,10 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
 
     let decoder = translator.model().decoder().architecture().clone();
     let mut scores = AlignmentScores::of_layers(0..decoder.n_layers, decoder.n_heads);
-    let request = Aligner::request(None);
     let batch = options.batch_size.get();
     for (texts, gold) in texts.chunks(batch).zip(gold.chunks(batch)) {
         let pairs: Vec<TokenizedPair> = texts.iter().map(|texts| texts.tokens.clone()).collect();
-        let analyses = translator.analyze_tokenized(&pairs, &request)?;
+        let analyses = translator.cross_attention(&pairs, None)?;
         for ((analysis, texts), gold) in analyses.iter().zip(texts).zip(gold) {
             scores.push(analysis, texts, gold)?;
         }
@@ -167,7 +166,7 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
             ),
             (
                 "SHA-256 of the weights",
-                translator.checkpoint().weights_sha256()?,
+                translator.checkpoint().weights_sha256()?.to_owned(),
             ),
             (
                 "sentence pairs",

@@ -181,6 +181,10 @@ fn weights_that_are_not_finite() {
             let checkpoint = Checkpoint::open_directory(directory.path()).unwrap();
             let error = single_line(checkpoint.read("embeddings.norm.bias").unwrap_err());
             assert_refused!(error, Error::NotFinite { index: 3, .. }, "at element 3");
+            if dtype == Dtype::F32 {
+                let error = single_line(checkpoint.map("embeddings.norm.bias").unwrap_err());
+                assert_refused!(error, Error::NotFinite { index: 3, .. }, "at element 3");
+            }
         }
     }
 }
@@ -202,5 +206,17 @@ fn weights_cut_off_after_opening() {
         .max_by_key(|p| &p.name_in_file)
         .unwrap();
     let error = single_line(checkpoint.read(&last.name).unwrap_err());
+    assert_refused!(error, Error::Io { .. }, "model.safetensors");
+    let error = single_line(checkpoint.map(&last.name).unwrap_err());
+    assert_refused!(error, Error::Io { .. }, "model.safetensors");
+
+    // Cut once more, to less than a page, after the file has been mapped.
+    let first = checkpoint
+        .parameters()
+        .iter()
+        .find(|p| checkpoint.map(&p.name).is_ok());
+    let first = first.expect("all other tensors are whole");
+    file.set_len(100).unwrap();
+    let error = single_line(checkpoint.map(&first.name).unwrap_err());
     assert_refused!(error, Error::Io { .. }, "model.safetensors");
 }
