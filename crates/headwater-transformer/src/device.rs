@@ -67,6 +67,21 @@ impl DeviceName {
         }
     }
 
+    /// Whether the device is the processor that runs the program. On others an
+    /// operation is queued, and reading a tensor waits for the queue.
+    pub fn is_cpu(self) -> bool {
+        match self {
+            #[cfg(feature = "flex")]
+            DeviceName::Flex => true,
+            #[cfg(feature = "ndarray")]
+            DeviceName::NdArray => true,
+            #[cfg(feature = "wgpu")]
+            DeviceName::Wgpu => false,
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda => false,
+        }
+    }
+
     /// Whether the device computes in `precision`; wgpu has no float64.
     pub fn supports(self, precision: Precision) -> bool {
         match precision {

@@ -166,7 +166,12 @@ pub struct LayerRun<'a> {
     next: usize,
 }
 
-impl LayerRun<'_> {
+impl<'a> LayerRun<'a> {
+    /// The model that is run.
+    pub fn model(&self) -> &'a Model {
+        self.model
+    }
+
     /// The hidden states reached so far: the embedding output before the
     /// first layer, then the output of the layer last yielded.
     ///

@@ -1,4 +1,5 @@
 use crate::checkpoint::{Architecture, Checkpoint};
+use crate::lazy::Lazy;
 use crate::transformer::TokenSequence;
 use crate::{Error, Stack};
 
@@ -150,22 +151,19 @@ impl<'a> Given<'a> {
 /// The tokenizer of a checkpoint, opened when the first text needs it: token
 /// ids work without one.
 pub(crate) struct LazyTokenizer {
-    tokenizer: std::sync::OnceLock<tokenizers::Tokenizer>,
+    tokenizer: Lazy<tokenizers::Tokenizer>,
 }
 
 impl LazyTokenizer {
     pub(crate) fn new() -> Self {
         Self {
-            tokenizer: std::sync::OnceLock::new(),
+            tokenizer: Lazy::new(),
         }
     }
 
     fn get(&self, checkpoint: &Checkpoint) -> Result<&tokenizers::Tokenizer, Error> {
-        if let Some(tokenizer) = self.tokenizer.get() {
-            return Ok(tokenizer);
-        }
-        let tokenizer = checkpoint.tokenizer()?;
-        Ok(self.tokenizer.get_or_init(|| tokenizer))
+        self.tokenizer
+            .get_or_try_init(|| Ok(checkpoint.tokenizer()?))
     }
 
     pub(crate) fn encode(

@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::decomposition::{LayerDecomposition, ScopeDecomposition, Segment};
 use crate::key::{ArrayKey, Axis, LayerArray, MixingMeasure, Stack};
+use crate::read_back::ReadBack;
 use crate::{Array, Error, metrics};
 
 /// Takes the arrays of an analysis as they are computed: which input, which array.
@@ -15,9 +16,14 @@ pub(crate) struct Split<'a> {
     targets: Vec<usize>,
     /// Tokens of each member in the encoder, for cross-attention.
     encoder: Vec<usize>,
-    stack: Stack,
-    layer: usize,
     sink: &'a mut Sink<'a>,
+}
+
+/// The layer that arrays come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) stack: Stack,
+    pub(crate) layer: usize,
 }
 
 impl<'a> Split<'a> {
@@ -25,16 +31,8 @@ impl<'a> Split<'a> {
         Self {
             targets: targets.to_vec(),
             encoder: encoder.to_vec(),
-            stack: Stack::Only,
-            layer: 0,
             sink,
         }
-    }
-
-    /// Says where the arrays come from that are sent next.
-    pub(crate) fn at(&mut self, stack: Stack, layer: usize) {
-        self.stack = stack;
-        self.layer = layer;
     }
 
     pub(crate) fn send_hidden_states(&mut self, key: ArrayKey, array: &Array) -> Result<(), Error> {
@@ -44,13 +42,14 @@ impl<'a> Split<'a> {
         Ok(())
     }
 
-    fn send(&mut self, array: LayerArray, values: &Array) -> Result<(), Error> {
-        self.send_members(array, values, |member| member)
+    fn send(&mut self, place: Place, array: LayerArray, values: &Array) -> Result<(), Error> {
+        self.send_members(place, array, values, |member| member)
     }
 
     /// `of_member` makes the array of the values of one member.
     fn send_members(
         &mut self,
+        place: Place,
         array: LayerArray,
         values: &Array,
         of_member: impl Fn(Array) -> Array,
@@ -74,33 +73,32 @@ impl<'a> Split<'a> {
                     Axis::Source => Some((at, sources)),
                 })
                 .collect();
-            let key = array.of(self.stack, self.layer);
+            let key = array.of(place.stack, place.layer);
             (self.sink)(index, key, of_member(values.member(index, &cuts)))?;
         }
         Ok(())
     }
 }
 
-/// Brings a tensor to the host.
-pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Array {
-    let shape = tensor.dims().to_vec();
-    let data = tensor.into_data();
-    // The element type was set when the parameters were loaded, and every
-    // operation keeps it.
-    match data.dtype() {
-        burn::tensor::DType::F64 => {
-            Array::from_f64(shape, data.try_into_vec().expect("float64 data"))
-        }
-        _ => Array::from_f32(shape, data.try_into_vec().expect("float32 data")),
-    }
+/// Sends a tensor that is an array of the analysis as it stands.
+fn send<const D: usize>(
+    tensor: Tensor<D>,
+    array: LayerArray,
+    place: Place,
+    read_back: &mut ReadBack<'_, '_>,
+) -> Result<(), Error> {
+    read_back.send([tensor], move |[values], split| {
+        split.send(place, array, &values)
+    })
 }
 
-/// Reads the arrays asked for off a segment of a decomposed layer.
+/// Sends the arrays asked for of a segment of a decomposed layer.
 pub(crate) fn send_segment(
     decomposition: &LayerDecomposition,
     segment: Segment,
     arrays: &[LayerArray],
-    split: &mut Split<'_>,
+    place: Place,
+    read_back: &mut ReadBack<'_, '_>,
 ) -> Result<(), Error> {
     let [weights, transformed, weighted] = match segment {
         Segment::CrossAttention => [
@@ -115,23 +113,29 @@ pub(crate) fn send_segment(
         ],
     };
     if arrays.contains(&weights) {
-        split.send(weights, &read(decomposition.attention_weights()))?;
+        send(decomposition.attention_weights(), weights, place, read_back)?;
     }
     if arrays.contains(&transformed) {
-        split.send(transformed, &read(decomposition.transformed_norms()))?;
+        send(
+            decomposition.transformed_norms(),
+            transformed,
+            place,
+            read_back,
+        )?;
     }
     if arrays.contains(&weighted) {
-        split.send(weighted, &read(decomposition.weighted_norms()))?;
+        send(decomposition.weighted_norms(), weighted, place, read_back)?;
     }
     let by_weights = LayerArray::MixingRatio(MixingMeasure::AttentionWeights);
     if arrays.contains(&by_weights) {
-        let ratio = read(decomposition.mixing_weights());
-        split.send(by_weights, &ratio)?;
-        let with_residual = LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual);
-        split.send(with_residual, &ratio.map(|ratio| ratio / 2.0))?;
+        read_back.send([decomposition.mixing_weights()], move |[ratio], split| {
+            split.send(place, by_weights, &ratio)?;
+            let with_residual = LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual);
+            split.send(place, with_residual, &ratio.map(|ratio| ratio / 2.0))
+        })?;
     }
     for scope in decomposition.scopes() {
-        send_scope(scope, arrays, split)?;
+        send_scope(scope, arrays, place, read_back)?;
     }
     Ok(())
 }
@@ -139,28 +143,38 @@ pub(crate) fn send_segment(
 fn send_scope(
     decomposition: &ScopeDecomposition,
     arrays: &[LayerArray],
-    split: &mut Split<'_>,
+    place: Place,
+    read_back: &mut ReadBack<'_, '_>,
 ) -> Result<(), Error> {
     let scope = decomposition.scope();
-    if arrays.contains(&LayerArray::Norms(scope)) {
-        split.send(LayerArray::Norms(scope), &read(decomposition.norms()))?;
+    let norms = LayerArray::Norms(scope);
+    if arrays.contains(&norms) {
+        send(decomposition.norms(), norms, place, read_back)?;
     }
     if arrays.contains(&LayerArray::PreservingNorms(scope)) {
-        let preserving = read(decomposition.preserving_norms());
-        let mixing = read(decomposition.mixing_norms());
-        let ratio = preserving.zip_map(&mixing, metrics::mixing_ratio);
-        split.send(LayerArray::PreservingNorms(scope), &preserving)?;
-        split.send(LayerArray::MixingNorms(scope), &mixing)?;
-        split.send(LayerArray::MixingRatio(scope.into()), &ratio)?;
+        let both = [
+            decomposition.preserving_norms(),
+            decomposition.mixing_norms(),
+        ];
+        read_back.send(both, move |[preserving, mixing], split| {
+            let ratio = preserving.zip_map(&mixing, metrics::mixing_ratio);
+            split.send(place, LayerArray::PreservingNorms(scope), &preserving)?;
+            split.send(place, LayerArray::MixingNorms(scope), &mixing)?;
+            split.send(place, LayerArray::MixingRatio(scope.into()), &ratio)
+        })?;
     }
-    if arrays.contains(&LayerArray::BiasNorms(scope)) {
-        let norms = read(decomposition.bias_norms());
-        split.send(LayerArray::BiasNorms(scope), &norms)?;
+    let bias = LayerArray::BiasNorms(scope);
+    if arrays.contains(&bias) {
+        send(decomposition.bias_norms(), bias, place, read_back)?;
     }
     let error = LayerArray::ReconstructionError(scope);
     if arrays.contains(&error) {
-        let errors = read(decomposition.reconstruction_errors());
-        split.send_members(error, &errors, |of_targets| of_targets.max())?;
+        read_back.send(
+            [decomposition.reconstruction_errors()],
+            move |[errors], split| {
+                split.send_members(place, error, &errors, |of_targets| of_targets.max())
+            },
+        )?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Texts and their translations as a translation model reads them.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use crate::checkpoint::{
     Checkpoint, Family, GenerationSettings, Side, TokenizedText, TranslationTokenizer,
 };
+use crate::lazy::Lazy;
 use crate::metrics::WordGroups;
 use crate::{Error, Input, ParallelText, TokenizedInput, TokenizedPair};
 
@@ -14,7 +14,7 @@ use crate::{Error, Input, ParallelText, TokenizedInput, TokenizedPair};
 pub(crate) struct TranslationTexts {
     directory: PathBuf,
     start: Start,
-    tokenizer: OnceLock<TranslationTokenizer>,
+    tokenizer: Lazy<TranslationTokenizer>,
     /// The language of translations, where one was chosen.
     target_language: Option<String>,
 }
@@ -35,7 +35,7 @@ impl TranslationTexts {
                 Family::Mbart => Start::LastToken,
                 _ => Start::Configured,
             },
-            tokenizer: OnceLock::new(),
+            tokenizer: Lazy::new(),
             target_language: None,
         }
     }
@@ -75,7 +75,7 @@ impl TranslationTexts {
             tokenizer = tokenizer.with_target_language(code)?;
             self.target_language = Some(code.to_owned());
         }
-        self.tokenizer = OnceLock::from(tokenizer);
+        self.tokenizer = Lazy::from(tokenizer);
         Ok(())
     }
 
@@ -84,11 +84,8 @@ impl TranslationTexts {
     /// # Errors
     /// There is none, or its files are damaged.
     pub(crate) fn tokenizer(&self) -> Result<&TranslationTokenizer, Error> {
-        if let Some(tokenizer) = self.tokenizer.get() {
-            return Ok(tokenizer);
-        }
-        let tokenizer = TranslationTokenizer::open(&self.directory)?;
-        Ok(self.tokenizer.get_or_init(|| tokenizer))
+        self.tokenizer
+            .get_or_try_init(|| Ok(TranslationTokenizer::open(&self.directory)?))
     }
 
     /// What texts have beside their words: end marks and language codes.
