@@ -1,0 +1,238 @@
+//! `y = x Wᵀ + b` with W as it lies in the file.
+//!
+//! W is not rearranged: its rows are read number by number, and every number
+//! is multiplied with the same column of a whole panel of rows of x. So a
+//! product with few rows of x costs little more than reading W once.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::shared::Shared;
+use crate::tile::{self, Left, Tile};
+use crate::{Cpu, Curve, Packed};
+
+/// An affine map.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// W, `[out, in]`.
+    pub weight: &'a [f32],
+    /// b, `[out]`.
+    pub bias: Option<&'a [f32]>,
+}
+
+/// Columns of W that are multiplied at a time: a tile's rows of them stay in
+/// the first-level cache.
+const DEPTH: usize = 512;
+/// Rows of W that lie apart by a power of two would displace each other from the cache.
+const PADDED_DEPTH: usize = DEPTH + 16;
+/// Tiles of rows of W whose columns stay in the second-level cache.
+const BLOCKS: usize = 8;
+/// Panels of x whose results stay in the cache.
+const PANELS: usize = 16;
+
+/// What becomes of a product.
+#[derive(Clone, Copy)]
+enum Target {
+    /// `[row of x, out]`.
+    Rows(Shared),
+    /// Packed for the next product, behind an activation; what the activation
+    /// is applied to may be kept, `[row of x, out]`.
+    Packed {
+        packed: Shared,
+        curve: Option<Curve>,
+        before: Option<Shared>,
+    },
+}
+
+/// `x Wᵀ + b` as rows, `[row of x, out]`.
+///
+/// # Panics
+/// `y`, W or b has another size.
+pub fn linear(cpu: Cpu, x: &Packed, map: Affine<'_>, y: &mut [f32]) {
+    let out = map.weight.len() / x.columns;
+    assert_eq!(y.len(), x.rows * out, "one row of y for each of x");
+    product(cpu, x, map, Target::Rows(Shared::new(y)));
+}
+
+/// `g(x Wᵀ + b)`, packed; `before` takes `x Wᵀ + b` as rows, `[row of x, out]`.
+///
+/// # Panics
+/// `before`, W or b has another size.
+pub fn linear_packed(
+    cpu: Cpu,
+    x: &Packed,
+    map: Affine<'_>,
+    curve: Option<Curve>,
+    before: Option<&mut [f32]>,
+) -> Packed {
+    let out = map.weight.len() / x.columns;
+    let mut y = Packed::zeros(cpu, x.rows, out);
+    if let Some(before) = &before {
+        assert_eq!(before.len(), x.rows * out, "one row for each of x");
+    }
+    let target = Target::Packed {
+        packed: Shared::new(&mut y.data),
+        curve,
+        before: before.map(Shared::new),
+    };
+    product(cpu, x, map, target);
+    y
+}
+
+fn product(cpu: Cpu, x: &Packed, map: Affine<'_>, target: Target) {
+    let columns = x.columns;
+    let out = map.weight.len() / columns;
+    assert_eq!(map.weight.len(), out * columns, "whole rows of W");
+    assert!(map.bias.is_none_or(|bias| bias.len() == out), "one b each");
+    if x.rows == 0 {
+        return;
+    }
+    let rows = cpu.run(TileRows);
+    let blocks = out.div_ceil(rows);
+    let threads = rayon::current_num_threads();
+    // As many tasks for each thread, none larger than the cache takes.
+    let tasks = blocks.div_ceil(BLOCKS).next_multiple_of(threads);
+    let each = blocks.div_ceil(tasks) * rows;
+    let task = |start: usize| {
+        cpu.run(Task {
+            x,
+            map,
+            target,
+            out,
+            range: (start, (start + each).min(out)),
+        });
+    };
+    if threads == 1 {
+        (0..out).step_by(each).for_each(task);
+    } else {
+        let starts: Vec<usize> = (0..out).step_by(each).collect();
+        starts.into_par_iter().for_each(task);
+    }
+}
+
+struct TileRows;
+
+impl WithSimd for TileRows {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        tile::rows::<S>()
+    }
+}
+
+/// A range of outputs for all rows of x.
+struct Task<'a> {
+    x: &'a Packed,
+    map: Affine<'a>,
+    target: Target,
+    out: usize,
+    range: (usize, usize),
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = tile::rows::<S>();
+        let width = 2 * S::F32_LANES;
+        let (start, end) = self.range;
+        let count = end - start;
+        let columns = self.x.columns;
+        let panels = self.x.panels();
+        let mut weights = vec![0.0_f32; count * PADDED_DEPTH];
+        let mut scratch = match self.target {
+            Target::Rows(_) => vec![0.0_f32; PANELS.min(panels) * count * width],
+            _ => Vec::new(),
+        };
+        let scratch = Shared::new(&mut scratch);
+        for first_panel in (0..panels).step_by(PANELS) {
+            let last_panel = (first_panel + PANELS).min(panels);
+            // Where the results of a panel are, `[out in range, row of the panel]`.
+            let result = |panel: usize| match self.target {
+                Target::Packed { packed, .. } => {
+                    packed.at((panel * self.out + start) * width, count * width)
+                }
+                _ => scratch.at((panel - first_panel) * count * width, count * width),
+            };
+            for column in (0..columns).step_by(DEPTH) {
+                let depth = DEPTH.min(columns - column);
+                for row in 0..count {
+                    let from = (start + row) * columns + column;
+                    weights[row * PADDED_DEPTH..][..depth]
+                        .copy_from_slice(&self.map.weight[from..from + depth]);
+                }
+                for panel in first_panel..last_panel {
+                    let right = &self.x.data[(panel * columns + column) * width..][..depth * width];
+                    for row in (0..count).step_by(rows) {
+                        let left = Left {
+                            first: weights[row * PADDED_DEPTH..].as_ptr(),
+                            stride: PADDED_DEPTH,
+                        };
+                        let tile = Tile {
+                            first: result(panel).wrapping_add(row * width),
+                            stride: width,
+                            accumulate: column > 0,
+                        };
+                        let count = rows.min(count - row);
+                        // SAFETY: `weights` and `right` are as long, `result` has these
+                        // rows, and no other task has this range of outputs.
+                        unsafe {
+                            tile::multiply(simd, count, depth, left, right.as_ptr(), tile);
+                        }
+                    }
+                }
+            }
+            for panel in first_panel..last_panel {
+                // SAFETY: as above; the pointers of the loop before are not used any more.
+                let result =
+                    unsafe { std::slice::from_raw_parts_mut(result(panel), count * width) };
+                self.finish(simd, panel, result);
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Adds the bias and brings a panel's results to where they belong.
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, panel: usize, result: &mut [f32]) {
+        let width = 2 * S::F32_LANES;
+        let (start, end) = self.range;
+        if let Some(bias) = self.map.bias {
+            for (row, &bias) in result.chunks_exact_mut(width).zip(&bias[start..end]) {
+                let bias = simd.splat_f32s(bias);
+                for vector in S::as_mut_simd_f32s(row).0 {
+                    *vector = simd.add_f32s(*vector, bias);
+                }
+            }
+        }
+        match self.target {
+            Target::Rows(y) => self.scatter::<S>(panel, result, y),
+            Target::Packed { curve, before, .. } => {
+                if let Some(before) = before {
+                    self.scatter::<S>(panel, result, before);
+                }
+                if let Some(curve) = curve {
+                    for vector in S::as_mut_simd_f32s(result).0 {
+                        *vector = curve.value(simd, *vector);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes a panel's results to the rows they belong to.
+    #[inline(always)]
+    fn scatter<S: Simd>(&self, panel: usize, result: &[f32], y: Shared) {
+        let width = 2 * S::F32_LANES;
+        let (start, end) = self.range;
+        for row in 0..width.min(self.x.rows - panel * width) {
+            // SAFETY: no other task has this range of outputs.
+            let y = unsafe { y.part((panel * width + row) * self.out + start, end - start) };
+            for (y, result) in y.iter_mut().zip(result.chunks_exact(width)) {
+                *y = result[row];
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Rows side by side: the layout that products read and may write.
+
+use rayon::prelude::*;
+
+use crate::Cpu;
+
+/// Rows of a matrix, packed for products: `[panel][column][row of the panel]`.
+///
+/// The output of one product in this layout is the input of the next.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    pub(crate) data: Vec<f32>,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Rows of a panel.
+    pub(crate) width: usize,
+}
+
+impl Packed {
+    pub(crate) fn zeros(cpu: Cpu, rows: usize, columns: usize) -> Self {
+        let width = cpu.width();
+        Self {
+            data: vec![0.0; rows.div_ceil(width) * columns * width],
+            rows,
+            columns,
+            width,
+        }
+    }
+
+    /// Packs `x`, `[rows, columns]`.
+    ///
+    /// # Panics
+    /// `x` has another size.
+    pub fn new(cpu: Cpu, x: &[f32], columns: usize) -> Self {
+        let rows = x.len() / columns;
+        assert_eq!(x.len(), rows * columns, "whole rows");
+        let mut packed = Self::zeros(cpu, rows, columns);
+        let width = packed.width;
+        packed
+            .data
+            .par_chunks_mut(columns * width)
+            .zip(x.par_chunks(columns * width))
+            .for_each(|(panel, x)| transpose(x, columns, panel, width));
+        packed
+    }
+
+    /// Rows in panels, the last one's empty rows included.
+    pub(crate) fn panels(&self) -> usize {
+        self.rows.div_ceil(self.width)
+    }
+}
+
+/// Columns that are moved together, so that what they touch stays cached.
+const STRIP: usize = 16;
+
+/// `[row][column]` to `[column][row]`; `width` rows of the result lie together.
+pub(crate) fn transpose(x: &[f32], columns: usize, result: &mut [f32], width: usize) {
+    for start in (0..columns).step_by(STRIP) {
+        let strip = STRIP.min(columns - start);
+        for (row, x) in x.chunks_exact(columns).enumerate() {
+            for (column, &value) in x[start..start + strip].iter().enumerate() {
+                result[(start + column) * width + row] = value;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The innermost loop of every product: a tile of the result in registers.
+
+use pulp::Simd;
+
+/// Rows of a tile where the machine has 32 vector registers.
+pub(crate) const MAX_ROWS: usize = 14;
+
+/// Rows of a tile: with two vectors each, two for `b` and one for `a`, they
+/// fill the registers.
+#[inline(always)]
+pub(crate) fn rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { MAX_ROWS } else { 6 }
+}
+
+/// Where the rows of the left factor begin, and how far apart they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) first: *const f32,
+    pub(crate) stride: usize,
+}
+
+/// Where the rows of a tile begin, and how far apart they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile {
+    pub(crate) first: *mut f32,
+    pub(crate) stride: usize,
+    /// Whether the product is added to what is there.
+    pub(crate) accumulate: bool,
+}
+
+/// `tile[i] (+)= Σ_p left[i][p] · right[p]`, summed in the order of p; each
+/// `right[p]` and each row of the tile is two vectors wide.
+///
+/// # Safety
+/// `left` has `count` rows of `k` numbers, `right` 2·`k` vectors, `tile`
+/// `count` rows of two vectors; `count` is in `1..=rows::<S>()`.
+#[inline(always)]
+pub(crate) unsafe fn multiply<S: Simd>(
+    simd: S,
+    count: usize,
+    k: usize,
+    left: Left,
+    right: *const f32,
+    tile: Tile,
+) {
+    macro_rules! of_rows {
+        ($($rows:literal)*) => {
+            match count {
+                // SAFETY: the caller's.
+                $($rows => unsafe { fixed::<S, $rows>(simd, k, left, right, tile) },)*
+                _ => unreachable!("a tile has at most {MAX_ROWS} rows"),
+            }
+        };
+    }
+    of_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+}
+
+#[inline(always)]
+unsafe fn fixed<S: Simd, const ROWS: usize>(
+    simd: S,
+    k: usize,
+    left: Left,
+    right: *const f32,
+    tile: Tile,
+) {
+    let lanes = S::F32_LANES;
+    let mut first = [simd.splat_f32s(0.0); ROWS];
+    let mut second = [simd.splat_f32s(0.0); ROWS];
+    // Indices, not iterators: the compiler keeps only arrays that it can take
+    // apart in registers.
+    #[allow(clippy::needless_range_loop)]
+    // SAFETY: the caller's; vectors are read and written without alignment.
+    unsafe {
+        if tile.accumulate {
+            for i in 0..ROWS {
+                let row = tile.first.add(i * tile.stride);
+                first[i] = row.cast::<S::f32s>().read_unaligned();
+                second[i] = row.add(lanes).cast::<S::f32s>().read_unaligned();
+            }
+        }
+        for p in 0..k {
+            let right = right.add(p * 2 * lanes);
+            let right_first = right.cast::<S::f32s>().read_unaligned();
+            let right_second = right.add(lanes).cast::<S::f32s>().read_unaligned();
+            for i in 0..ROWS {
+                let factor = simd.splat_f32s(*left.first.add(i * left.stride + p));
+                first[i] = simd.mul_add_f32s(factor, right_first, first[i]);
+                second[i] = simd.mul_add_f32s(factor, right_second, second[i]);
+            }
+        }
+        for i in 0..ROWS {
+            let row = tile.first.add(i * tile.stride);
+            row.cast::<S::f32s>().write_unaligned(first[i]);
+            row.add(lanes).cast::<S::f32s>().write_unaligned(second[i]);
+        }
+    }
+}
