@@ -244,6 +244,7 @@ impl fmt::Display for Description {
             ("maps", bytes.maps),
             ("feed-forward", bytes.feed_forward),
             ("loading", bytes.loading),
+            ("program", bytes.program),
             ("total", bytes.total),
         ] {
             writeln!(f, "  {part:<12} {:>9}", readable(bytes))?;

@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 
 use headwater::Precision;
-use headwater::checkpoint::{Architecture, Checkpoint, Positions};
+use headwater::checkpoint::{Architecture, Checkpoint, Dtype, Layout, Parameter, Positions};
 use headwater::decomposition::DecompositionOptions;
 use serde::Serialize;
 
 /// What the program takes before it has loaded anything: its code, and the
 /// stacks and buffers of its threads.
 const PROGRAM: usize = 16 << 20;
+/// Bytes that a tokenizer takes for each byte of its files; 16 to 36 were
+/// measured, most for vocabularies with scores.
+const TOKENIZER: usize = 24;
 
 /// An estimate of the memory, in bytes, of analyzing one text of T tokens in
 /// every quantity and scope, each array written out as soon as it is computed.
@@ -22,8 +25,10 @@ const PROGRAM: usize = 16 << 20;
 /// activations   e T (20 D + 4 F) + 2 e H² T + min(32 MiB, e T H D)
 /// maps          4 e H T²
 /// feed_forward  e D F + e s H (F + D) + e s t (F + 2 D)
-/// loading       the largest of: e × the parameters up to one + the size of that one in the file
-/// total         16 MiB + max(loading, weights + activations + max(maps, maps / 4 + feed_forward))
+/// loading       the largest of: e × the parameters up to one + the size in the file of its
+///               tensor, if that is not looked at where it lies
+/// program       16 MiB + 24 × the size of the tokenizer's files
+/// total         program + max(loading, weights + activations + max(maps, maps / 4 + feed_forward))
 /// ```
 ///
 /// with s ≤ T sources and t ≤ T targets in a tile of feed-forward parts.
@@ -54,8 +59,10 @@ pub(crate) struct MemoryEstimate {
     /// One tile of the parts behind the feed-forward block.
     pub(crate) feed_forward: usize,
     /// The peak while the parameters are read one by one: a large vocabulary
-    /// makes it the largest of all.
+    /// makes it the largest of all, if it has to be converted.
     pub(crate) loading: usize,
+    /// The program and the tokenizer.
+    pub(crate) program: usize,
     /// All in all.
     pub(crate) total: usize,
 }
@@ -71,7 +78,7 @@ impl MemoryEstimate {
             if read.insert((&parameter.name_in_file, parameter.layout)) {
                 let elements: usize = parameter.shape.iter().product();
                 weights += element * elements;
-                loading = loading.max(weights + elements * parameter.dtype.bitsize() / 8);
+                loading = loading.max(weights + converted(parameter, precision));
             }
         }
         let computed = stacks
@@ -85,15 +92,50 @@ impl MemoryEstimate {
         let layers = stacks.map(|stack| LayerEstimate::new(stack, tokens, element));
         let layer = layers.max_by_key(LayerEstimate::peak);
         let layer = layer.expect("a model has a stack of layers");
+        let program = PROGRAM + TOKENIZER * tokenizer_files(checkpoint);
         Self {
             weights,
             activations: layer.activations,
             maps: layer.maps,
             feed_forward: layer.feed_forward,
             loading,
-            total: PROGRAM + loading.max(weights + layer.peak()),
+            program,
+            total: program + loading.max(weights + layer.peak()),
         }
     }
+}
+
+/// Bytes of the file that are in memory beside a parameter while it is loaded:
+/// none if it stays in the file.
+fn converted(parameter: &Parameter, precision: Precision) -> usize {
+    let parts = match parameter.layout {
+        Layout::AsStored if (parameter.dtype, precision) == (Dtype::F32, Precision::F32) => 0,
+        Layout::Fused { parts, .. } => parts,
+        _ => 1,
+    };
+    let elements: usize = parameter.shape.iter().product();
+    parts * elements * parameter.dtype.bitsize() / 8
+}
+
+/// Bytes of the files of the tokenizer, if there is one: Marian's, or the one
+/// that other models have.
+fn tokenizer_files(checkpoint: &Checkpoint) -> usize {
+    let directory = checkpoint.directory();
+    let marian = checkpoint.decoder().is_some() && directory.join("source.spm").is_file();
+    let names: &[&str] = match marian {
+        true => &[
+            "source.spm",
+            "target.spm",
+            "vocab.json",
+            "target_vocab.json",
+        ],
+        false => &["tokenizer.json"],
+    };
+    let files = names.iter().filter_map(|name| {
+        let file = std::fs::metadata(directory.join(name)).ok()?;
+        usize::try_from(file.len()).ok()
+    });
+    files.sum()
 }
 
 /// What the work on one layer takes.
