@@ -58,6 +58,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
             store,
             directory,
             batch_size: args.batch_size.get(),
+            device: args.compute.device,
             verbosity,
         };
         return run.run(items);

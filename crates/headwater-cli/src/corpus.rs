@@ -1,24 +1,42 @@
 //! A file of JSON lines: one `{id}.safetensors` a line into a directory.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
 
 use anyhow::Context;
-use headwater::{Request, Store};
+use headwater::{DeviceName, Request, Store};
 
+use crate::batches::{Padding, batches};
 use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Items};
 use crate::leftovers;
 use crate::output;
 use crate::progress::{Bar, Verbosity};
 use crate::subject::{Encoded, Subject};
+use crate::workers::Workers;
+
+/// Batches whose lines are read before the first is analyzed: enough to find
+/// short texts of one length.
+const BATCHES_AHEAD: usize = 32;
+
+/// Bytes of lines that are read ahead; long texts gain nothing by it.
+const BYTES_AHEAD: u64 = 64 << 10;
+
+/// A line that was read.
+struct Line {
+    number: u64,
+    /// With the blank lines before it.
+    bytes: u64,
+    item: Result<Item, BadInput>,
+}
 
 /// A line whose file is still to be made.
 struct Pending {
     line: u64,
+    bytes: u64,
     input: Encoded,
     path: PathBuf,
 }
@@ -29,7 +47,9 @@ pub(crate) struct Run<'a> {
     pub(crate) request: &'a Request,
     pub(crate) store: Store,
     pub(crate) directory: &'a Path,
+    /// Inputs that are analyzed at the same time.
     pub(crate) batch_size: usize,
+    pub(crate) device: DeviceName,
     pub(crate) verbosity: Verbosity,
 }
 
@@ -60,8 +80,8 @@ impl Run<'_> {
     pub(crate) fn run(&self, mut items: Items) -> anyhow::Result<ExitCode> {
         self.make_directory()?;
         let _lock = leftovers::clear(self.directory);
-        let mut progress = Progress::new(&items, self.verbosity);
-        let outcome = self.items(&mut items, &mut progress);
+        let progress = Progress::new(&items, self.verbosity);
+        let outcome = self.items(&mut items, &progress);
         let counts = progress.finish();
         if self.verbosity == Verbosity::Normal {
             output::print(|out| writeln!(out, "{counts}"))?;
@@ -84,27 +104,86 @@ impl Run<'_> {
             .with_context(|| format!("cannot make the directory {directory}"))
     }
 
-    fn items(&self, items: &mut Items, progress: &mut Progress) -> anyhow::Result<()> {
-        let mut pending = Vec::new();
-        while let Some((line, item)) = items.next_item().context("cannot read --input")? {
-            match item
-                .map_err(anyhow::Error::from)
-                .and_then(|item| self.open(line, &item))
-            {
-                Ok(Some(item)) => pending.push(item),
-                Ok(None) => progress.counts.skipped += 1,
-                Err(error) => progress.failed(line, error)?,
+    fn items(&self, items: &mut Items, progress: &Progress) -> anyhow::Result<()> {
+        let workers = Workers::new(self.device, self.batch_size)?;
+        loop {
+            let mut lines = Vec::new();
+            let read = self.read_ahead(items, &mut lines);
+            let is_end = lines.is_empty();
+            self.lines(lines, &workers, progress)?;
+            read.context("cannot read --input")?;
+            if is_end {
+                return Ok(());
             }
-            if pending.len() >= self.batch_size {
-                self.analyze(&mut pending, progress)?;
-            }
-            progress.at(items.lines.bytes_read);
         }
-        self.analyze(&mut pending, progress)
+    }
+
+    /// Reads lines, so that those of one length can be found among them; one
+    /// at a time where nothing is analyzed together.
+    fn read_ahead(&self, items: &mut Items, lines: &mut Vec<Line>) -> io::Result<()> {
+        let most = match self.batch_size {
+            1 => 1,
+            size => size.saturating_mul(BATCHES_AHEAD),
+        };
+        let begin = items.lines.bytes_read;
+        let mut end = begin;
+        while lines.len() < most && end - begin < BYTES_AHEAD {
+            let Some((number, item)) = items.next_item()? else {
+                break;
+            };
+            let bytes = items.lines.bytes_read - end;
+            end += bytes;
+            lines.push(Line {
+                number,
+                bytes,
+                item,
+            });
+        }
+        Ok(())
+    }
+
+    /// Analyzes lines and reports those that fail, in their order: what is
+    /// printed does not depend on which was ready first.
+    fn lines(
+        &self,
+        lines: Vec<Line>,
+        workers: &Workers,
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let opened = workers.map(&lines, |line| self.open(line));
+        let (mut pending, mut failures) = (Vec::new(), Vec::new());
+        for (line, opened) in lines.iter().zip(opened) {
+            match opened {
+                Ok(Some(item)) => pending.push(item),
+                Ok(None) => progress.count(line.bytes, |counts| counts.skipped += 1),
+                Err(error) => {
+                    progress.count(line.bytes, |counts| counts.failed += 1);
+                    failures.push((line.number, error));
+                }
+            }
+        }
+        let (most, padding) = match self.device.is_cpu() {
+            true => (self.batch_size / workers.count(), Padding::None),
+            false => (self.batch_size, Padding::Short),
+        };
+        let batches = batches(pending, |item| item.input.lengths(), most, padding);
+        let failed = workers.map(&batches, |batch| self.analyze(batch, progress));
+        failures.extend(failed.into_iter().flatten());
+        failures.sort_by_key(|&(number, _)| number);
+        for (number, error) in failures {
+            progress.report(error.context(format!("line {number}")))?;
+        }
+        Ok(())
     }
 
     /// The work that a line needs; `None` if its file is there already.
-    fn open(&self, line: u64, item: &Item) -> anyhow::Result<Option<Pending>> {
+    fn open(&self, line: &Line) -> anyhow::Result<Option<Pending>> {
+        let Line {
+            number,
+            bytes,
+            item,
+        } = line;
+        let item = item.as_ref().map_err(|error| BadInput(error.0.clone()))?;
         let input = self.subject.encode(&item.given)?;
         let path = self.directory.join(format!("{}.safetensors", item.id));
         if path.exists() && !path.is_file() {
@@ -112,31 +191,40 @@ impl Run<'_> {
             let message = format!("{path} is there and is no file; remove it or change the id");
             return Err(BadInput(message).into());
         }
-        if self
-            .subject
-            .is_written(&input, self.request, self.store, &path)?
+        if path.exists()
+            && self
+                .subject
+                .is_written(&input, self.request, self.store, &path)?
         {
             return Ok(None);
         }
-        Ok(Some(Pending { line, input, path }))
+        Ok(Some(Pending {
+            line: *number,
+            bytes: *bytes,
+            input,
+            path,
+        }))
     }
 
-    /// Analyzes what is pending as one batch, or one by one if that fails, so
-    /// that one bad input does not take the others with it.
-    fn analyze(&self, pending: &mut Vec<Pending>, progress: &mut Progress) -> anyhow::Result<()> {
-        let pending = std::mem::take(pending);
-        if pending.len() > 1 && self.write(&pending).is_ok() {
-            progress.counts.analyzed += pending.len() as u64;
-            return Ok(());
+    /// Analyzes a batch, or its members one by one if that fails, so that one
+    /// bad input does not take the others with it. Returns what failed.
+    fn analyze(&self, batch: &[Pending], progress: &Progress) -> Vec<(u64, anyhow::Error)> {
+        if batch.len() > 1 && self.write(batch).is_ok() {
+            let bytes = batch.iter().map(|item| item.bytes).sum();
+            progress.count(bytes, |counts| counts.analyzed += batch.len() as u64);
+            return Vec::new();
         }
-        for item in pending {
-            let line = item.line;
-            match self.write(&[item]) {
-                Ok(()) => progress.counts.analyzed += 1,
-                Err(error) => progress.failed(line, error)?,
+        let mut failures = Vec::new();
+        for item in batch {
+            match self.write(std::slice::from_ref(item)) {
+                Ok(()) => progress.count(item.bytes, |counts| counts.analyzed += 1),
+                Err(error) => {
+                    progress.count(item.bytes, |counts| counts.failed += 1);
+                    failures.push((item.line, error));
+                }
             }
         }
-        Ok(())
+        failures
     }
 
     fn write(&self, batch: &[Pending]) -> anyhow::Result<()> {
@@ -151,44 +239,48 @@ impl Run<'_> {
 /// What a run has done so far.
 struct Progress {
     bar: Bar,
-    bytes_read: Arc<AtomicU64>,
-    counts: Counts,
+    /// Bytes of the lines that are done.
+    bytes: Arc<AtomicU64>,
+    counts: Mutex<Counts>,
 }
 
 impl Progress {
     fn new(items: &Items, verbosity: Verbosity) -> Self {
-        let bytes_read = Arc::default();
+        let bytes = Arc::default();
         let counts = Counts::default();
         let bar = Bar::follow(
             verbosity,
             &counts.to_string(),
             items.lines.total_bytes,
-            Arc::clone(&bytes_read),
+            Arc::clone(&bytes),
         );
         Self {
             bar,
-            bytes_read,
-            counts,
+            bytes,
+            counts: Mutex::new(counts),
         }
     }
 
-    fn at(&self, bytes: u64) {
-        self.bar.set_message(self.counts.to_string());
-        self.bytes_read.store(bytes, Ordering::Relaxed);
+    /// Counts lines of so many bytes.
+    fn count(&self, bytes: u64, count: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&mut counts);
+        self.bar.set_message(counts.to_string());
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Takes the bar away.
     fn finish(self) -> Counts {
         self.counts
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reports a line and counts it.
+    /// Reports a line that failed.
     ///
     /// # Errors
     /// Reading or writing failed: a full disk would fail every line to come.
-    fn failed(&mut self, line: u64, error: anyhow::Error) -> anyhow::Result<()> {
-        self.counts.failed += 1;
-        let error = error.context(format!("line {line}"));
+    fn report(&self, error: anyhow::Error) -> anyhow::Result<()> {
         if failure::is_io(&error) && !failure::is_bad_input(&error) {
             return Err(error);
         }

@@ -3,6 +3,7 @@
 mod align;
 mod analyze;
 mod args;
+mod batches;
 mod completions;
 mod corpus;
 mod failure;
@@ -24,6 +25,7 @@ mod subject;
 mod table;
 mod translate;
 mod usage;
+mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

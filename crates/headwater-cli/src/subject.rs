@@ -44,6 +44,14 @@ impl Encoded {
         }
     }
 
+    /// Tokens in each stack of layers.
+    pub(crate) fn lengths(&self) -> [usize; 2] {
+        match self {
+            Encoded::Text(input) => [input.len(), 0],
+            Encoded::Pair(pair) => [pair.source.len(), pair.target.len()],
+        }
+    }
+
     fn text(&self) -> Option<&TokenizedInput> {
         match self {
             Encoded::Text(input) => Some(input),

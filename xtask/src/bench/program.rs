@@ -293,10 +293,9 @@ impl Program {
     }
 
     fn corpus(&self, lines: &Path, options: &[&str]) -> anyhow::Result<Usage> {
-        let output = self.path("corpus");
-        if output.exists() {
-            fs::remove_dir_all(&output)?;
-        }
+        // A folder of its own: a file system may be slow to make files for some
+        // seconds after it has removed as many.
+        let output = tempfile::tempdir_in(self.work.path())?.keep();
         let model = Shape::Minilm.directory()?;
         let [model, lines, output] = [utf8(&model)?, utf8(lines)?, utf8(&output)?];
         let base = [

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-use crate::support::{Arrays, analyze, fixture, headwater, names, stdout};
+use crate::support::{Arrays, analyze, files, fixture, headwater, names, stdout};
 
 /// A directory with an input file, and `out` for the output.
 struct Corpus {
@@ -125,6 +125,56 @@ fn each_line_gets_its_file() {
     }
 }
 
+/// Eighty lines of lengths from 1 to 40 in no order, every seventh of which is
+/// bad in one way or another.
+fn many_lines() -> Vec<String> {
+    let line = |index: usize| {
+        let length = 1 + index * 23 % 40;
+        let ids: Vec<usize> = (0..length)
+            .map(|i| 5 + (index * 31 + i * 17) % 110)
+            .collect();
+        match (index % 7, index % 4) {
+            (3, 0) => "{\"input_ids\": [7".to_owned(),
+            (3, 1) => r#"{"text": "needs a tokenizer"}"#.to_owned(),
+            (3, 2) => r#"{"input_ids": [101, 120]}"#.to_owned(),
+            (3, _) => format!("{{\"input_ids\": {:?}}}", [7; 41]),
+            _ => format!("{{\"input_ids\": {ids:?}}}"),
+        }
+    };
+    (0..80).map(line).collect()
+}
+
+/// What is written and printed depends neither on how many lines are analyzed
+/// together nor on how many at the same time.
+#[test]
+fn lines_of_many_lengths_come_out_as_one_by_one() {
+    let lines = many_lines();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let run = |threads: &str, batch_size: &str| {
+        let corpus = Corpus::new(&lines);
+        let mut command = corpus.command(&["--batch-size", batch_size]);
+        let (errors, summary) = errors(command.env("RAYON_NUM_THREADS", threads), 2);
+        (files(&corpus.output()), errors, summary)
+    };
+    let (one_by_one, errors, summary) = run("1", "1");
+    assert_eq!(summary, "69 analyzed, 0 skipped, 11 failed\n");
+    let numbers: Vec<u64> = errors
+        .iter()
+        .map(|error| error.split([' ', ':']).nth(3).unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(numbers, (0..11).map(|i| 4 + 7 * i).collect::<Vec<_>>());
+    for (threads, batch_size) in [("2", "1"), ("2", "2"), ("2", "8"), ("1", "8"), ("3", "80")] {
+        let (files, other_errors, other_summary) = run(threads, batch_size);
+        let setting = format!("{threads} threads, batches of {batch_size}");
+        assert_eq!(errors, other_errors, "{setting}");
+        assert_eq!(summary, other_summary, "{setting}");
+        assert_eq!(one_by_one.len(), files.len(), "{setting}");
+        for (name, bytes) in &one_by_one {
+            assert!(bytes == &files[name], "{name}: {setting}");
+        }
+    }
+}
+
 #[test]
 fn standard_input_is_read() {
     let corpus = Corpus::new(&[]);
@@ -206,7 +256,7 @@ fn a_stopped_run_goes_on_where_it_was() {
         "2 analyzed, 1 skipped, 0 failed\n"
     );
     assert_eq!(corpus.modified("3"), untouched);
-    assert_eq!(fs::read(corpus.file("b")).unwrap(), whole);
+    assert!(fs::read(corpus.file("b")).unwrap() == whole);
     assert_eq!(
         stdout(&mut corpus.command(&[])),
         "0 analyzed, 3 skipped, 0 failed\n"

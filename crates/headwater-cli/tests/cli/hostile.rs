@@ -239,16 +239,28 @@ fn a_full_disk_leaves_nothing() {
     assert_fails(&mut limited(one, 8), 1, &["a.safetensors"]);
     assert!(names(directory.path()).is_empty());
 
-    // The batch fails as a whole. One by one the first line still fits, and the
-    // second stops the run: on a full disk no other line would fare better.
+    // The second line stops the run: on a full disk no line to come would fare
+    // better. Those that were read with it may still fit.
     let long = format!("{{\"input_ids\": {:?}}}", [7; 40]);
     let lines = format!("{{\"input_ids\": [7]}}\n{long}\n{{\"input_ids\": [8]}}\n");
     fs::write(directory.path().join("in.jsonl"), lines).unwrap();
     let many = "analyze --model \"$MODEL\" --input in.jsonl --output out";
-    let mut command = limited(many, 40);
-    assert_fails(&mut command, 1, &["line 2: ", "2.safetensors"]);
-    assert_eq!(names(&directory.path().join("out")), ["1.safetensors"]);
-    command.assert().stdout("0 analyzed, 1 skipped, 1 failed\n");
+    let one_by_one = format!("{many} --batch-size 1");
+    for (arguments, written, summary) in [
+        (
+            one_by_one.as_str(),
+            &["1"][..],
+            "0 analyzed, 1 skipped, 1 failed\n",
+        ),
+        (many, &["1", "3"], "0 analyzed, 2 skipped, 1 failed\n"),
+    ] {
+        let mut command = limited(arguments, 40);
+        assert_fails(&mut command, 1, &["line 2: ", "2.safetensors"]);
+        let files = written.iter().map(|id| format!("{id}.safetensors"));
+        let files: Vec<String> = files.collect();
+        assert_eq!(names(&directory.path().join("out")), files);
+        command.assert().stdout(summary);
+    }
 }
 
 #[cfg(unix)]

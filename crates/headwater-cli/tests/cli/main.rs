@@ -4,6 +4,7 @@ mod align;
 mod analyze;
 mod comfort;
 mod corpus;
+mod determinism;
 mod hostile;
 mod inspect;
 mod interrupt;

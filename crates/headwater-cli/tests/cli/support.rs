@@ -46,6 +46,14 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
     names
 }
 
+/// The files in a directory by name.
+pub(crate) fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let names = names(directory).into_iter();
+    names
+        .map(|name| (name.clone(), fs::read(directory.join(name)).unwrap()))
+        .collect()
+}
+
 pub(crate) fn stdout(command: &mut Command) -> String {
     let output = command.assert().success().get_output().clone();
     String::from_utf8(output.stdout).unwrap()
