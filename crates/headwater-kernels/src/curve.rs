@@ -18,41 +18,81 @@ pub enum Curve {
     Silu,
 }
 
+/// Puts a function of every vector of a slice in its place; the last one may
+/// be filled up with zeros.
+///
+/// A macro: a closure would not be compiled for the instruction set around it.
+macro_rules! each {
+    ($simd:ident, $slice:expr, |$vector:ident| $function:expr) => {{
+        let (vectors, rest) = S::as_mut_simd_f32s($slice);
+        for place in vectors {
+            let $vector = *place;
+            *place = $function;
+        }
+        if !rest.is_empty() {
+            let $vector = $simd.partial_load_f32s(rest);
+            let result = $function;
+            $simd.partial_store_f32s(rest, result);
+        }
+    }};
+}
+
 impl Curve {
-    /// g(x).
+    /// g(x) in place of x.
     #[inline(always)]
-    pub(crate) fn value<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
+    pub(crate) fn apply<S: Simd>(self, simd: S, x: &mut [f32]) {
+        // One loop for each, so that none asks which it is for every vector.
         match self {
-            Curve::Relu => simd.max_f32s(x, simd.splat_f32s(0.0)),
-            gated => simd.mul_f32s(x, gated.gate(simd, x)),
+            Curve::Gelu => each!(simd, x, |x| simd.mul_f32s(x, normal_distribution(simd, x))),
+            Curve::GeluTanh => each!(simd, x, |x| simd.mul_f32s(x, tanh_gate(simd, x))),
+            Curve::QuickGelu => each!(simd, x, |x| simd.mul_f32s(x, quick_gate(simd, x))),
+            Curve::Relu => each!(simd, x, |x| simd.max_f32s(x, simd.splat_f32s(0.0))),
+            Curve::Silu => each!(simd, x, |x| simd.mul_f32s(x, sigmoid(simd, x))),
         }
     }
 
-    /// g(x)/x, the mean of g′ between 0 and x; for relu 0 at 0.
+    /// g(x)/x in place of x: the mean of g′ between 0 and x; for relu 0 at 0.
     #[inline(always)]
-    pub(crate) fn gate<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
-        let times = |factor: f32| simd.mul_f32s(x, simd.splat_f32s(factor));
+    pub(crate) fn apply_gate<S: Simd>(self, simd: S, x: &mut [f32]) {
         match self {
-            Curve::Gelu => normal_distribution(simd, x),
-            Curve::GeluTanh => {
-                // (1 + tanh u)/2 = σ(2u).
-                let square = simd.mul_f32s(x, x);
-                let cubic = simd.mul_add_f32s(
-                    square,
-                    simd.splat_f32s(0.044_715),
-                    simd.splat_f32s(1.0),
-                );
-                let twice = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
-                sigmoid(simd, simd.mul_f32s(times(twice), cubic))
-            }
-            Curve::QuickGelu => sigmoid(simd, times(1.702)),
-            Curve::Silu => sigmoid(simd, x),
-            Curve::Relu => {
-                let zero = simd.splat_f32s(0.0);
-                simd.select_f32s(simd.less_than_f32s(zero, x), simd.splat_f32s(1.0), zero)
-            }
+            Curve::Gelu => each!(simd, x, |x| normal_distribution(simd, x)),
+            Curve::GeluTanh => each!(simd, x, |x| tanh_gate(simd, x)),
+            Curve::QuickGelu => each!(simd, x, |x| quick_gate(simd, x)),
+            Curve::Relu => each!(simd, x, |x| step(simd, x)),
+            Curve::Silu => each!(simd, x, |x| sigmoid(simd, x)),
         }
     }
+}
+
+/// 1 where x > 0, else 0.
+#[inline(always)]
+fn step<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    // Twice, so that the smallest number becomes more than 1.
+    let large = simd.splat_f32s(1e38);
+    let scaled = simd.mul_f32s(simd.mul_f32s(x, large), large);
+    simd.min_f32s(
+        simd.max_f32s(scaled, simd.splat_f32s(0.0)),
+        simd.splat_f32s(1.0),
+    )
+}
+
+/// (1 + tanh u)/2 = σ(2u), u = √(2/π)(x + 0.044715 x³).
+#[inline(always)]
+fn tanh_gate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let cubic = simd.mul_add_f32s(
+        simd.mul_f32s(x, x),
+        simd.splat_f32s(0.044_715),
+        simd.splat_f32s(1.0),
+    );
+    let twice = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    let u = simd.mul_f32s(simd.mul_f32s(x, simd.splat_f32s(twice)), cubic);
+    sigmoid(simd, u)
+}
+
+/// σ(1.702 x).
+#[inline(always)]
+fn quick_gate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    sigmoid(simd, simd.mul_f32s(x, simd.splat_f32s(1.702)))
 }
 
 /// 1 / (1 + e^−x).
@@ -70,23 +110,26 @@ fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// (2·10⁻⁹ on 0 ≤ z ≤ 10.5, beyond which the exponential is zero).
 #[inline(always)]
 fn normal_distribution<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let splat = |value: f32| simd.splat_f32s(value);
-    let one = splat(1.0);
-    let z = simd.mul_f32s(simd.abs_f32s(x), splat(std::f32::consts::FRAC_1_SQRT_2));
-    let z = simd.min_f32s(z, splat(10.5));
-    let t = simd.div_f32s(one, simd.mul_add_f32s(z, splat(0.4), one));
-    let mut scaled = splat(ERFCX[10]);
+    let one = simd.splat_f32s(1.0);
+    let z = simd.mul_f32s(
+        simd.abs_f32s(x),
+        simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2),
+    );
+    let z = simd.min_f32s(z, simd.splat_f32s(10.5));
+    let t = simd.div_f32s(one, simd.mul_add_f32s(z, simd.splat_f32s(0.4), one));
+    let mut scaled = simd.splat_f32s(ERFCX[10]);
     for &coefficient in ERFCX[..10].iter().rev() {
-        scaled = simd.mul_add_f32s(scaled, t, splat(coefficient));
+        scaled = simd.mul_add_f32s(scaled, t, simd.splat_f32s(coefficient));
     }
     // The rounding of z² would be z² times as large in the exponential.
     let square = simd.mul_f32s(z, z);
     let rest = simd.mul_add_f32s(z, z, simd.neg_f32s(square));
     let decay = exp(simd, simd.neg_f32s(square));
     let decay = simd.mul_add_f32s(simd.neg_f32s(decay), rest, decay);
-    let tail = simd.mul_f32s(simd.mul_f32s(splat(0.5), decay), scaled);
-    let positive = simd.less_than_f32s(splat(0.0), x);
-    simd.select_f32s(positive, simd.sub_f32s(one, tail), tail)
+    let tail = simd.mul_f32s(simd.mul_f32s(simd.splat_f32s(0.5), decay), scaled);
+    // `tail`, or 1 − `tail` where x > 0.
+    let rest = simd.mul_add_f32s(tail, simd.splat_f32s(-2.0), one);
+    simd.mul_add_f32s(step(simd, x), rest, tail)
 }
 
 /// e^x to about one unit in the last place, with gradual underflow; infinite
@@ -96,37 +139,48 @@ fn normal_distribution<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// the smallest relative error (2·10⁻⁹).
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Added to a number of at most 2²² it leaves the nearest integer in the last bits.
-    const ROUND: f32 = 12_582_912.0;
-    let splat = |value: f32| simd.splat_f32s(value);
-    // 2^n is made of two factors: n may be beyond the exponents of float32.
-    let x = simd.max_f32s(simd.min_f32s(x, splat(90.0)), splat(-110.0));
+    let x = simd.max_f32s(
+        simd.min_f32s(x, simd.splat_f32s(90.0)),
+        simd.splat_f32s(-110.0),
+    );
     let n = simd.sub_f32s(
-        simd.mul_add_f32s(x, splat(std::f32::consts::LOG2_E), splat(ROUND)),
-        splat(ROUND),
+        simd.mul_add_f32s(
+            x,
+            simd.splat_f32s(std::f32::consts::LOG2_E),
+            simd.splat_f32s(ROUND),
+        ),
+        simd.splat_f32s(ROUND),
     );
     // ln 2 in two parts, the first with so few digits that n times it is exact.
-    let r = simd.mul_add_f32s(n, splat(-0.693_359_4), x);
-    let r = simd.mul_add_f32s(n, splat(2.121_944_4e-4), r);
-    let mut power = splat(EXP[6]);
+    let r = simd.mul_add_f32s(n, simd.splat_f32s(-0.693_359_4), x);
+    let r = simd.mul_add_f32s(n, simd.splat_f32s(2.121_944_4e-4), r);
+    let mut power = simd.splat_f32s(EXP[6]);
     for &coefficient in EXP[..6].iter().rev() {
-        power = simd.mul_add_f32s(power, r, splat(coefficient));
+        power = simd.mul_add_f32s(power, r, simd.splat_f32s(coefficient));
     }
-    let low = simd.less_than_f32s(n, splat(-64.0));
-    let high = simd.less_than_f32s(splat(64.0), n);
-    let shift = simd.select_f32s(low, splat(-64.0), splat(0.0));
-    let shift = simd.select_f32s(high, splat(64.0), shift);
-    let factor = simd.select_f32s(low, splat(f32::from_bits(63 << 23)), splat(1.0));
-    let factor = simd.select_f32s(high, splat(f32::from_bits(191 << 23)), factor);
-    // 127, the exponents' offset, and n, moved to the place of the exponent.
-    let biased = simd.add_f32s(simd.sub_f32s(n, shift), splat(ROUND + 127.0));
-    let exponent = simd.wrapping_dyn_shl_u32s(
-        simd.transmute_u32s_f32s(biased),
-        simd.splat_u32s(23),
+    // 2^n in two factors: n may be beyond the exponents of float32.
+    let half = simd.max_f32s(
+        simd.min_f32s(n, simd.splat_f32s(64.0)),
+        simd.splat_f32s(-64.0),
     );
-    let scale = simd.transmute_f32s_u32s(exponent);
-    simd.mul_f32s(simd.mul_f32s(power, scale), factor)
+    let scaled = simd.mul_f32s(power, power_of_two(simd, half));
+    simd.mul_f32s(scaled, power_of_two(simd, simd.sub_f32s(n, half)))
 }
+
+/// 2^n for whole n of at least −126 and at most 127.
+#[inline(always)]
+fn power_of_two<S: Simd>(simd: S, n: S::f32s) -> S::f32s {
+    // 127 is the exponents' offset; the shift brings n to their place.
+    let biased = simd.add_f32s(n, simd.splat_f32s(ROUND + 127.0));
+    // SAFETY: both are vectors of as many plain numbers of four bytes.
+    let bits: S::u32s = unsafe { std::mem::transmute_copy(&biased) };
+    let bits = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
+    // SAFETY: as above.
+    unsafe { std::mem::transmute_copy::<S::u32s, S::f32s>(&bits) }
+}
+
+/// Added to a number of at most 2²² it leaves the nearest integer in the last bits.
+const ROUND: f32 = 12_582_912.0;
 
 /// erfcx(z) in t = 1/(1 + 0.4 z), from the constant on.
 const ERFCX: [f32; 11] = [

@@ -148,13 +148,6 @@ impl WithSimd for Task<'_> {
         let scratch = Shared::new(&mut scratch);
         for first_panel in (0..panels).step_by(PANELS) {
             let last_panel = (first_panel + PANELS).min(panels);
-            // Where the results of a panel are, `[out in range, row of the panel]`.
-            let result = |panel: usize| match self.target {
-                Target::Packed { packed, .. } => {
-                    packed.at((panel * self.out + start) * width, count * width)
-                }
-                _ => scratch.at((panel - first_panel) * count * width, count * width),
-            };
             for column in (0..columns).step_by(DEPTH) {
                 let depth = DEPTH.min(columns - column);
                 for row in 0..count {
@@ -170,7 +163,9 @@ impl WithSimd for Task<'_> {
                             stride: PADDED_DEPTH,
                         };
                         let tile = Tile {
-                            first: result(panel).wrapping_add(row * width),
+                            first: self
+                                .result(panel, first_panel, scratch, width)
+                                .wrapping_add(row * width),
                             stride: width,
                             accumulate: column > 0,
                         };
@@ -185,8 +180,12 @@ impl WithSimd for Task<'_> {
             }
             for panel in first_panel..last_panel {
                 // SAFETY: as above; the pointers of the loop before are not used any more.
-                let result =
-                    unsafe { std::slice::from_raw_parts_mut(result(panel), count * width) };
+                let result = unsafe {
+                    std::slice::from_raw_parts_mut(
+                        self.result(panel, first_panel, scratch, width),
+                        count * width,
+                    )
+                };
                 self.finish(simd, panel, result);
             }
         }
@@ -194,6 +193,17 @@ impl WithSimd for Task<'_> {
 }
 
 impl Task<'_> {
+    /// Where the results of a panel are, `[out in range, row of the panel]`.
+    #[inline(always)]
+    fn result(&self, panel: usize, first_panel: usize, scratch: Shared, width: usize) -> *mut f32 {
+        let (start, end) = self.range;
+        let size = (end - start) * width;
+        match self.target {
+            Target::Packed { packed, .. } => packed.at((panel * self.out + start) * width, size),
+            Target::Rows(_) => scratch.at((panel - first_panel) * size, size),
+        }
+    }
+
     /// Adds the bias and brings a panel's results to where they belong.
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, panel: usize, result: &mut [f32]) {
@@ -214,9 +224,7 @@ impl Task<'_> {
                     self.scatter::<S>(panel, result, before);
                 }
                 if let Some(curve) = curve {
-                    for vector in S::as_mut_simd_f32s(result).0 {
-                        *vector = curve.value(simd, *vector);
-                    }
+                    curve.apply(simd, result);
                 }
             }
         }

@@ -53,13 +53,28 @@ impl Packed {
 /// Columns that are moved together, so that what they touch stays cached.
 const STRIP: usize = 16;
 
-/// `[row][column]` to `[column][row]`; `width` rows of the result lie together.
-pub(crate) fn transpose(x: &[f32], columns: usize, result: &mut [f32], width: usize) {
+/// Rows of `columns` numbers, `[row][column]`, to `[column][row]`; `width` rows
+/// of the result lie together.
+fn transpose(x: &[f32], columns: usize, result: &mut [f32], width: usize) {
+    transpose_strided(x, columns, x.len() / columns, columns, result, width);
+}
+
+/// As [`transpose`], from rows that begin `stride` apart.
+pub(crate) fn transpose_strided(
+    x: &[f32],
+    stride: usize,
+    rows: usize,
+    columns: usize,
+    result: &mut [f32],
+    width: usize,
+) {
     for start in (0..columns).step_by(STRIP) {
         let strip = STRIP.min(columns - start);
-        for (row, x) in x.chunks_exact(columns).enumerate() {
-            for (column, &value) in x[start..start + strip].iter().enumerate() {
-                result[(start + column) * width + row] = value;
+        let result = &mut result[start * width..][..strip * width];
+        for row in 0..rows {
+            let x = &x[row * stride + start..][..strip];
+            for (column, &value) in x.iter().enumerate() {
+                result[column * width + row] = value;
             }
         }
     }

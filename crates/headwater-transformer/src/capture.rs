@@ -113,6 +113,10 @@ impl LayerCapture {
         }
     }
 
+    pub(crate) fn keeps(&self, captures: &Captures, quantity: Activations) -> bool {
+        captures.keeps(self.layer, quantity)
+    }
+
     pub(crate) fn keep(&mut self, captures: &Captures, quantity: Activations, value: &Tensor<3>) {
         if captures.keeps(self.layer, quantity) {
             self.matrices.push((quantity, value.clone()));

@@ -6,7 +6,7 @@ use headwater_checkpoint::{Activation, Architecture, Arrangement};
 use crate::capture::{Activations, Captures, LayerCapture};
 use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, cross_attention_pipeline, pipeline};
 use crate::reader::ParameterReader;
-use crate::{Error, LayerNorm, Linear, apply_activation};
+use crate::{Error, Host, LayerNorm, Linear, apply_activation};
 
 /// Multi-head attention: within a sequence, or to the outputs of an encoder.
 #[derive(Debug, Clone)]
@@ -81,6 +81,29 @@ pub struct Layer {
     pub feed_forward_norm: LayerNorm,
 }
 
+/// Which of its quantities an attention sublayer keeps, and where.
+struct AttentionCapture<'a> {
+    captures: &'a Captures,
+    capture: &'a mut LayerCapture,
+    weights: Activations,
+    values: Activations,
+}
+
+impl AttentionCapture<'_> {
+    /// Whether the weights are kept.
+    fn weights(&self) -> bool {
+        self.capture.keeps(self.captures, self.weights)
+    }
+
+    fn keep(&mut self, weights: Option<&Tensor<4>>, values: &Tensor<4>) {
+        if let Some(weights) = weights {
+            self.capture
+                .keep_heads(self.captures, self.weights, weights);
+        }
+        self.capture.keep_heads(self.captures, self.values, values);
+    }
+}
+
 impl MultiHeadAttention {
     /// `[batch, token, d_model]` to `[batch, head, token, d_head]`.
     pub fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
@@ -97,27 +120,62 @@ impl MultiHeadAttention {
 
     /// # Shapes
     /// `targets`: `[batch, target, d_model]`, asks; `sources`: `[batch, source,
-    /// d_model]`, is looked at; result as `targets`.
+    /// d_model]`, is looked at, or `targets` itself; result as `targets`.
     fn forward(
         &self,
-        targets: Tensor<3>,
-        sources: Tensor<3>,
+        targets: &Tensor<3>,
+        sources: Option<&Tensor<3>>,
         score_bias: Option<&Tensor<4>>,
-        keep: &mut dyn FnMut(&Tensor<4>, &Tensor<4>),
+        keep: &mut AttentionCapture<'_>,
     ) -> Tensor<3> {
-        let query = self.split_heads(self.query.forward(targets));
-        let key = self.split_heads(self.key.forward(sources.clone()));
-        let value = self.split_heads(self.value.forward(sources));
-        let d_head = query.dims()[3];
+        let ([query], [key, value]) = match sources {
+            None => {
+                let maps = [&self.query, &self.key, &self.value];
+                let [query, key, value] = Linear::forward_all(targets, maps);
+                ([query], [key, value])
+            }
+            Some(sources) => (
+                Linear::forward_all(targets, [&self.query]),
+                Linear::forward_all(sources, [&self.key, &self.value]),
+            ),
+        };
+        let context = match Host::of(&query) {
+            Some(host) => {
+                let (weights, context) = host.attention(
+                    [&query, &key, &value],
+                    self.n_heads,
+                    self.causal,
+                    score_bias,
+                    keep.weights(),
+                );
+                keep.keep(weights.as_ref(), &self.split_heads(value));
+                context
+            }
+            None => {
+                let value = self.split_heads(value);
+                let weights = self.burn_weights(query, key, score_bias);
+                keep.keep(Some(&weights), &value);
+                self.merge_heads(weights.matmul(value))
+            }
+        };
+        self.output.forward(context)
+    }
 
+    /// α, `[batch, head, target, source]`.
+    fn burn_weights(
+        &self,
+        query: Tensor<3>,
+        key: Tensor<3>,
+        score_bias: Option<&Tensor<4>>,
+    ) -> Tensor<4> {
+        let query = self.split_heads(query);
+        let key = self.split_heads(key);
+        let d_head = query.dims()[3];
         let mut scores = query.matmul(rows_in_memory(key.transpose())) / (d_head as f64).sqrt();
         if let Some(bias) = score_bias {
             scores = scores + bias.clone();
         }
-        let weights = activation::softmax(scores, 3);
-        keep(&weights, &value);
-
-        self.output.forward(self.merge_heads(weights.matmul(value)))
+        activation::softmax(scores, 3)
     }
 
     fn load(
@@ -155,6 +213,14 @@ impl FeedForward {
     /// # Shapes
     /// `[batch, token, d_model]` to the same. 4·batch·token·d_model·d_ff FLOPs.
     fn forward(&self, x: Tensor<3>, captures: &Captures, capture: &mut LayerCapture) -> Tensor<3> {
+        let keep = capture.keeps(captures, Activations::PreActivation);
+        let host = Host::of(&x).and_then(|host| host.feed_forward(&x, self, keep));
+        if let Some((pre_activation, y)) = host {
+            if let Some(pre_activation) = pre_activation {
+                capture.keep(captures, Activations::PreActivation, &pre_activation);
+            }
+            return y;
+        }
         let pre_activation = self.up.forward(x);
         capture.keep(captures, Activations::PreActivation, &pre_activation);
         self.down
@@ -240,12 +306,14 @@ impl Layer {
             }
             state = match component {
                 Component::Attention => self.attention.forward(
-                    state.clone(),
-                    state,
+                    &state,
+                    None,
                     sources.score_bias,
-                    &mut |weights, values| {
-                        capture.keep_heads(captures, Activations::AttentionWeights, weights);
-                        capture.keep_heads(captures, Activations::Values, values);
+                    &mut AttentionCapture {
+                        captures,
+                        capture,
+                        weights: Activations::AttentionWeights,
+                        values: Activations::Values,
                     },
                 ),
                 Component::CrossAttention => {
@@ -255,19 +323,22 @@ impl Layer {
                         .zip(sources.encoder)
                         .expect("a layer with cross-attention is run behind an encoder");
                     block.attention.forward(
-                        state,
-                        encoder.hidden_states.clone(),
+                        &state,
+                        Some(&encoder.hidden_states),
                         encoder.score_bias.as_ref(),
-                        &mut |weights, values| {
-                            let quantity = Activations::CrossAttentionWeights;
-                            capture.keep_heads(captures, quantity, weights);
-                            let quantity = Activations::CrossAttentionValues;
-                            capture.keep_heads(captures, quantity, values);
+                        &mut AttentionCapture {
+                            captures,
+                            capture,
+                            weights: Activations::CrossAttentionWeights,
+                            values: Activations::CrossAttentionValues,
                         },
                     )
                 }
                 Component::FeedForward => self.feed_forward.forward(state, captures, capture),
-                Component::Residual => state + block_input.clone(),
+                Component::Residual => match Host::of(&state) {
+                    Some(host) => host.add(&state, &block_input),
+                    None => state + block_input.clone(),
+                },
                 Component::LayerNorm => {
                     let (normalized, scale) = self.norm_at(step).forward(state);
                     capture.keep(captures, Activations::NormScale(step), &scale);

@@ -2,6 +2,8 @@
 
 use burn::tensor::Tensor;
 
+use crate::Host;
+
 /// An affine map `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
 pub struct Linear {
@@ -18,7 +20,13 @@ impl Linear {
     /// # Shapes
     /// `x`: `[batch, token, in]`; result `[batch, token, out]`. 2·batch·token·in·out FLOPs.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.product(x) + self.bias.clone().unsqueeze()
+        match Host::of(&x) {
+            Some(host) => {
+                let [batch, token, _] = x.dims();
+                host.linear(&host.pack(&x), self, true, [batch, token])
+            }
+            None => self.burn_product(x) + self.bias.clone().unsqueeze(),
+        }
     }
 
     /// The linear part alone: `x Wᵀ`.
@@ -26,6 +34,28 @@ impl Linear {
     /// # Shapes
     /// As [`Linear::forward`].
     pub fn product(&self, x: Tensor<3>) -> Tensor<3> {
+        match Host::of(&x) {
+            Some(host) => {
+                let [batch, token, _] = x.dims();
+                host.linear(&host.pack(&x), self, false, [batch, token])
+            }
+            None => self.burn_product(x),
+        }
+    }
+
+    /// Several maps of the same rows.
+    pub(crate) fn forward_all<const N: usize>(x: &Tensor<3>, maps: [&Self; N]) -> [Tensor<3>; N] {
+        match Host::of(x) {
+            Some(host) => {
+                let [batch, token, _] = x.dims();
+                let packed = host.pack(x);
+                maps.map(|map| host.linear(&packed, map, true, [batch, token]))
+            }
+            None => maps.map(|map| map.forward(x.clone())),
+        }
+    }
+
+    fn burn_product(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, token, input] = x.dims();
         let [output, _] = self.weight.dims();
         // One large product instead of `batch` small ones.
@@ -55,6 +85,13 @@ impl LayerNorm {
     /// # Shapes
     /// `x`: `[batch, token, d_model]`; result: the same, and s(x) `[batch, token, 1]`.
     pub fn forward(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        match Host::of(&x) {
+            Some(host) => host.layer_norm(&x, self),
+            None => self.burn_forward(x),
+        }
+    }
+
+    fn burn_forward(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         let centred = x.clone() - x.mean_dim(2);
         let scale = (centred.clone().square().mean_dim(2) + self.epsilon).sqrt();
         let normalized = centred / scale.clone() * self.weight.clone().unsqueeze()

@@ -1,0 +1,461 @@
+//! Scores, softmax and context of one head at a time, a block of targets at a
+//! time: nothing but the weights themselves has a number for each pair of tokens.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::Cpu;
+use crate::curve::exp;
+use crate::packed::transpose_strided;
+use crate::shared::Shared;
+use crate::tile::{self, Left, Tile};
+
+/// The sizes of a multi-head attention.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadShape {
+    /// Sequences.
+    pub batch: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Numbers of a head's query, key or value.
+    pub d_head: usize,
+    /// Tokens of a sequence that ask.
+    pub targets: usize,
+    /// Tokens of a sequence that are looked at.
+    pub sources: usize,
+    /// Whether a target sees no source behind itself.
+    pub causal: bool,
+}
+
+/// Vectors by token and head: that of head h of token t of sequence b begins at
+/// `b·batch_stride + t·token_stride + h·head_stride`.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadVectors<'a> {
+    /// The numbers.
+    pub data: &'a [f32],
+    /// From one sequence to the next.
+    pub batch_stride: usize,
+    /// From one head to the next.
+    pub head_stride: usize,
+    /// From one token to the next.
+    pub token_stride: usize,
+}
+
+impl<'a> HeadVectors<'a> {
+    /// Rows of a product, `[batch, token, head · d_head]`.
+    pub fn rows(data: &'a [f32], tokens: usize, heads: usize, d_head: usize) -> Self {
+        Self {
+            data,
+            batch_stride: tokens * heads * d_head,
+            head_stride: d_head,
+            token_stride: heads * d_head,
+        }
+    }
+
+    fn of(self, sequence: usize, head: usize) -> &'a [f32] {
+        &self.data[sequence * self.batch_stride + head * self.head_stride..]
+    }
+
+    fn check(self, shape: HeadShape, tokens: usize) {
+        let last = (shape.batch - 1) * self.batch_stride
+            + (shape.heads - 1) * self.head_stride
+            + (tokens - 1) * self.token_stride;
+        assert!(
+            last + shape.d_head <= self.data.len(),
+            "a vector for each token and head"
+        );
+    }
+}
+
+/// What is added to the scores: for source s of target t of sequence b the
+/// number at `b·batch_stride + t·target_stride + s`.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoreBias<'a> {
+    /// The numbers.
+    pub data: &'a [f32],
+    /// From one sequence to the next; 0 if all have the same.
+    pub batch_stride: usize,
+    /// From one target to the next; 0 if all have the same.
+    pub target_stride: usize,
+}
+
+/// `softmax(q kᵀ / √d_head + bias) v`.
+///
+/// `weights` takes the softmax, `[batch, head, target, source]`; `context` the
+/// result, `[batch, target, head · d_head]`.
+///
+/// # Panics
+/// Something has another size.
+pub fn attention(
+    cpu: Cpu,
+    shape: HeadShape,
+    [query, key, value]: [HeadVectors<'_>; 3],
+    bias: Option<ScoreBias<'_>>,
+    weights: Option<&mut [f32]>,
+    context: &mut [f32],
+) {
+    let HeadShape {
+        batch,
+        heads,
+        d_head,
+        targets,
+        sources,
+        ..
+    } = shape;
+    if batch * heads * targets * sources * d_head == 0 {
+        return;
+    }
+    query.check(shape, targets);
+    key.check(shape, sources);
+    value.check(shape, sources);
+    if let Some(bias) = &bias {
+        let last = (batch - 1) * bias.batch_stride + (targets - 1) * bias.target_stride;
+        assert!(last + sources <= bias.data.len(), "a bias for each pair");
+    }
+    assert_eq!(context.len(), batch * targets * heads * d_head);
+    let weights = weights.map(|weights| {
+        assert_eq!(weights.len(), batch * heads * targets * sources);
+        Shared::new(weights)
+    });
+    let from = From::Scores {
+        query,
+        key,
+        bias,
+        weights,
+    };
+    each_head(cpu, shape, from, value, context);
+}
+
+/// `Σ_j α_ij v_j`, without j = i if `skip_own`; with the diagonal left out of
+/// the sum, not taken off it.
+///
+/// `weights`: α, `[batch, head, target, source]`; `context` as in [`attention`].
+///
+/// # Panics
+/// Something has another size.
+pub fn weighted_sum(
+    cpu: Cpu,
+    shape: HeadShape,
+    weights: &[f32],
+    value: HeadVectors<'_>,
+    skip_own: bool,
+    context: &mut [f32],
+) {
+    let HeadShape {
+        batch,
+        heads,
+        d_head,
+        targets,
+        sources,
+        ..
+    } = shape;
+    if batch * heads * targets * sources * d_head == 0 {
+        return;
+    }
+    value.check(shape, sources);
+    assert_eq!(context.len(), batch * targets * heads * d_head);
+    assert_eq!(weights.len(), batch * heads * targets * sources);
+    each_head(
+        cpu,
+        shape,
+        From::Weights { weights, skip_own },
+        value,
+        context,
+    );
+}
+
+/// Where weights come from.
+#[derive(Clone, Copy)]
+enum From<'a> {
+    Scores {
+        query: HeadVectors<'a>,
+        key: HeadVectors<'a>,
+        bias: Option<ScoreBias<'a>>,
+        weights: Option<Shared>,
+    },
+    Weights {
+        weights: &'a [f32],
+        skip_own: bool,
+    },
+}
+
+fn each_head(
+    cpu: Cpu,
+    shape: HeadShape,
+    from: From<'_>,
+    value: HeadVectors<'_>,
+    context: &mut [f32],
+) {
+    let context = Shared::new(context);
+    let head = |index: usize| {
+        cpu.run(Head {
+            shape,
+            from,
+            value,
+            context,
+            sequence: index / shape.heads,
+            head: index % shape.heads,
+        });
+    };
+    (0..shape.batch * shape.heads)
+        .into_par_iter()
+        .for_each(head);
+}
+
+struct Head<'a> {
+    shape: HeadShape,
+    from: From<'a>,
+    value: HeadVectors<'a>,
+    context: Shared,
+    sequence: usize,
+    head: usize,
+}
+
+/// Tiles of targets whose weights are made at a time.
+const TILES: usize = 4;
+
+impl WithSimd for Head<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let HeadShape {
+            d_head,
+            targets,
+            sources,
+            ..
+        } = self.shape;
+        let width = 2 * S::F32_LANES;
+        let padded = sources.next_multiple_of(width);
+        // Rows a power of two apart would displace each other from the cache.
+        let stride = padded + 16;
+        let block = (TILES * tile::rows::<S>()).min(targets);
+        let values = self.packed_values(width);
+        let keys = self.packed_keys(width);
+        let mut rows = vec![0.0_f32; block * stride];
+        let mut context = vec![0.0_f32; block * width];
+        for start in (0..targets).step_by(block) {
+            let count = block.min(targets - start);
+            let visible = match self.shape.causal {
+                true => (start + count).min(sources),
+                false => sources,
+            };
+            match self.from {
+                From::Scores {
+                    query,
+                    bias,
+                    weights,
+                    ..
+                } => {
+                    let query = &query.of(self.sequence, self.head)[start * query.token_stride..];
+                    let left = Left {
+                        first: query.as_ptr(),
+                        stride: self.query_stride(),
+                    };
+                    let sizes = Sizes {
+                        rows: count,
+                        depth: d_head,
+                        columns: visible,
+                    };
+                    // SAFETY: `rows` and the packed keys are that large; the query
+                    // was checked to have these tokens.
+                    unsafe {
+                        multiply(simd, sizes, left, keys.as_ptr(), rows.as_mut_ptr(), stride);
+                    }
+                    for (row, target) in (start..start + count).enumerate() {
+                        let row = &mut rows[row * stride..][..padded];
+                        self.softmax(simd, target, bias, row);
+                        if let Some(weights) = weights {
+                            // SAFETY: no other task has this head of this sequence.
+                            let weights = unsafe { weights.part(self.weight_row(target), sources) };
+                            weights.copy_from_slice(&row[..sources]);
+                        }
+                    }
+                }
+                From::Weights { weights, skip_own } => {
+                    for (row, target) in (start..start + count).enumerate() {
+                        let row = &mut rows[row * stride..][..sources];
+                        row.copy_from_slice(&weights[self.weight_row(target)..][..sources]);
+                        if skip_own {
+                            row[target] = 0.0;
+                        }
+                    }
+                }
+            }
+            for (panel, values) in values.chunks_exact(sources * width).enumerate() {
+                let left = Left {
+                    first: rows.as_ptr(),
+                    stride,
+                };
+                let sizes = Sizes {
+                    rows: count,
+                    depth: visible,
+                    columns: width,
+                };
+                // SAFETY: `rows`, `values` and `context` are that large.
+                unsafe {
+                    multiply(
+                        simd,
+                        sizes,
+                        left,
+                        values.as_ptr(),
+                        context.as_mut_ptr(),
+                        width,
+                    );
+                }
+                let column = panel * width;
+                let kept = width.min(d_head - column);
+                for (row, target) in (start..start + count).enumerate() {
+                    let token = self.sequence * targets + target;
+                    let at = (token * self.shape.heads + self.head) * d_head + column;
+                    // SAFETY: no other task has this head of this sequence.
+                    let result = unsafe { self.context.part(at, kept) };
+                    result.copy_from_slice(&context[row * width..][..kept]);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    rows: usize,
+    depth: usize,
+    columns: usize,
+}
+
+/// Some rows times a packed matrix, `[panel of columns][depth][column of the panel]`.
+///
+/// # Safety
+/// `left` has the rows, `right` the panels that hold the columns, `result` rows of as many panels.
+#[inline(always)]
+unsafe fn multiply<S: Simd>(
+    simd: S,
+    sizes: Sizes,
+    left: Left,
+    right: *const f32,
+    result: *mut f32,
+    stride: usize,
+) {
+    let width = 2 * S::F32_LANES;
+    for row in (0..sizes.rows).step_by(tile::rows::<S>()) {
+        let count = tile::rows::<S>().min(sizes.rows - row);
+        let left = Left {
+            first: left.first.wrapping_add(row * left.stride),
+            stride: left.stride,
+        };
+        for panel in 0..sizes.columns.div_ceil(width) {
+            let tile = Tile {
+                first: result.wrapping_add(row * stride + panel * width),
+                stride,
+                accumulate: false,
+            };
+            let right = right.wrapping_add(panel * sizes.depth * width);
+            // SAFETY: the caller's.
+            unsafe { tile::multiply(simd, count, sizes.depth, left, right, tile) };
+        }
+    }
+}
+
+impl Head<'_> {
+    fn query_stride(&self) -> usize {
+        match self.from {
+            From::Scores { query, .. } => query.token_stride,
+            From::Weights { .. } => 0,
+        }
+    }
+
+    /// Where a target's weights begin.
+    fn weight_row(&self, target: usize) -> usize {
+        let HeadShape {
+            heads,
+            targets,
+            sources,
+            ..
+        } = self.shape;
+        ((self.sequence * heads + self.head) * targets + target) * sources
+    }
+
+    /// Values as `[panel of d_head][source][number of the panel]`.
+    fn packed_values(&self, width: usize) -> Vec<f32> {
+        let HeadShape {
+            d_head, sources, ..
+        } = self.shape;
+        let values = self.value.of(self.sequence, self.head);
+        let mut packed = vec![0.0; d_head.div_ceil(width) * sources * width];
+        for (panel, packed) in packed.chunks_exact_mut(sources * width).enumerate() {
+            let column = panel * width;
+            let kept = width.min(d_head - column);
+            for (source, packed) in packed.chunks_exact_mut(width).enumerate() {
+                let value = &values[source * self.value.token_stride + column..][..kept];
+                packed[..kept].copy_from_slice(value);
+            }
+        }
+        packed
+    }
+
+    /// Keys as `[panel of sources][d_head][source of the panel]`.
+    fn packed_keys(&self, width: usize) -> Vec<f32> {
+        let From::Scores { key, .. } = self.from else {
+            return Vec::new();
+        };
+        let HeadShape {
+            d_head, sources, ..
+        } = self.shape;
+        let keys = key.of(self.sequence, self.head);
+        let mut packed = vec![0.0; sources.div_ceil(width) * d_head * width];
+        for (panel, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
+            let first = panel * width;
+            let kept = width.min(sources - first);
+            let keys = &keys[first * key.token_stride..];
+            transpose_strided(keys, key.token_stride, kept, d_head, packed, width);
+        }
+        packed
+    }
+
+    /// Scores of a target to weights, in place; 0 behind the visible sources.
+    #[inline(always)]
+    fn softmax<S: Simd>(
+        &self,
+        simd: S,
+        target: usize,
+        bias: Option<ScoreBias<'_>>,
+        row: &mut [f32],
+    ) {
+        let HeadShape {
+            d_head, sources, ..
+        } = self.shape;
+        let visible = match self.shape.causal {
+            true => (target + 1).min(sources),
+            false => sources,
+        };
+        row[visible..].fill(f32::NEG_INFINITY);
+        let scale = simd.splat_f32s(1.0 / (d_head as f32).sqrt());
+        let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
+        let vectors = S::as_mut_simd_f32s(row).0;
+        if let Some(bias) = bias {
+            let at = self.sequence * bias.batch_stride + target * bias.target_stride;
+            let bias = &bias.data[at..][..visible];
+            for (vector, bias) in vectors.iter_mut().zip(bias.chunks(S::F32_LANES)) {
+                let bias = simd.partial_load_f32s(bias);
+                *vector = simd.mul_add_f32s(*vector, scale, bias);
+                largest = simd.max_f32s(largest, *vector);
+            }
+        } else {
+            for vector in vectors.iter_mut() {
+                *vector = simd.mul_f32s(*vector, scale);
+                largest = simd.max_f32s(largest, *vector);
+            }
+        }
+        let largest = simd.splat_f32s(simd.reduce_max_f32s(largest));
+        let mut sum = simd.splat_f32s(0.0);
+        for vector in vectors.iter_mut() {
+            *vector = exp(simd, simd.sub_f32s(*vector, largest));
+            sum = simd.add_f32s(sum, *vector);
+        }
+        let factor = simd.splat_f32s(1.0 / simd.reduce_sum_f32s(sum));
+        for vector in vectors.iter_mut() {
+            *vector = simd.mul_f32s(*vector, factor);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What is done to every row of a matrix by itself.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::Cpu;
+
+/// Numbers for which a second thread is worth waking.
+const CHUNK: usize = 1 << 14;
+
+/// Rows that a task takes.
+fn rows_of_task(columns: usize) -> usize {
+    (CHUNK / columns).max(1)
+}
+
+/// `a + b`.
+///
+/// # Panics
+/// Unlike lengths.
+pub fn add(cpu: Cpu, a: &[f32], b: &[f32], result: &mut [f32]) {
+    struct Add<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    impl WithSimd for Add<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(a, b, result) = self;
+            let (a, a_rest) = S::as_simd_f32s(a);
+            let (b, b_rest) = S::as_simd_f32s(b);
+            let (result, rest) = S::as_mut_simd_f32s(result);
+            for ((result, &a), &b) in result.iter_mut().zip(a).zip(b) {
+                *result = simd.add_f32s(a, b);
+            }
+            for ((result, &a), &b) in rest.iter_mut().zip(a_rest).zip(b_rest) {
+                *result = a + b;
+            }
+        }
+    }
+    assert!(
+        a.len() == result.len() && b.len() == result.len(),
+        "unlike lengths"
+    );
+    let parts = result.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK));
+    parts
+        .zip(b.par_chunks(CHUNK))
+        .for_each(|((result, a), b)| cpu.run(Add(a, b, result)));
+}
+
+/// Layer normalization of every row: `γ ⊙ (x − mean(x)) / s + β`,
+/// s = sqrt(var(x) + ε), biased variance; `scale` takes s.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn layer_norm(
+    cpu: Cpu,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    epsilon: f64,
+    result: &mut [f32],
+    scale: &mut [f32],
+) {
+    struct Normalize<'a> {
+        x: &'a [f32],
+        weight: &'a [f32],
+        bias: &'a [f32],
+        epsilon: f64,
+        result: &'a mut [f32],
+        scale: &'a mut [f32],
+    }
+    impl WithSimd for Normalize<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let columns = self.weight.len();
+            let rows = self.x.chunks_exact(columns);
+            let results = self.result.chunks_exact_mut(columns);
+            for ((x, result), scale) in rows.zip(results).zip(self.scale) {
+                centre(simd, x, result);
+                let variance = square_sum(simd, result) / columns as f32;
+                *scale = (f64::from(variance) + self.epsilon).sqrt() as f32;
+                affine(simd, result, self.weight, *scale, Some(self.bias));
+            }
+        }
+    }
+    let columns = weight.len();
+    assert!(
+        x.len() == result.len() && bias.len() == columns,
+        "unlike sizes"
+    );
+    assert_eq!(x.len(), scale.len() * columns, "one scale a row");
+    let rows = rows_of_task(columns);
+    let x = x.par_chunks(rows * columns);
+    let result = result.par_chunks_mut(rows * columns);
+    x.zip(result)
+        .zip(scale.par_chunks_mut(rows))
+        .for_each(|((x, result), scale)| {
+            cpu.run(Normalize {
+                x,
+                weight,
+                bias,
+                epsilon,
+                result,
+                scale,
+            });
+        });
+}
+
+/// What a layer norm does to a part of its input: `γ ⊙ (x − mean(x)) / s + β`
+/// with s from elsewhere, and β only if it is given.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn layer_norm_part(
+    cpu: Cpu,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    scale: &[f32],
+    result: &mut [f32],
+) {
+    struct Part<'a> {
+        x: &'a [f32],
+        weight: &'a [f32],
+        bias: Option<&'a [f32]>,
+        scale: &'a [f32],
+        result: &'a mut [f32],
+    }
+    impl WithSimd for Part<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let columns = self.weight.len();
+            let rows = self.x.chunks_exact(columns);
+            let results = self.result.chunks_exact_mut(columns);
+            for ((x, result), &scale) in rows.zip(results).zip(self.scale) {
+                centre(simd, x, result);
+                affine(simd, result, self.weight, scale, self.bias);
+            }
+        }
+    }
+    let columns = weight.len();
+    assert!(
+        bias.is_none_or(|bias| bias.len() == columns),
+        "unlike sizes"
+    );
+    assert!(
+        x.len() == result.len() && x.len() == scale.len() * columns,
+        "unlike sizes"
+    );
+    let rows = rows_of_task(columns);
+    let x = x.par_chunks(rows * columns);
+    let result = result.par_chunks_mut(rows * columns);
+    x.zip(result)
+        .zip(scale.par_chunks(rows))
+        .for_each(|((x, result), scale)| {
+            cpu.run(Part {
+                x,
+                weight,
+                bias,
+                scale,
+                result,
+            });
+        });
+}
+
+/// The Euclidean norm of every row.
+///
+/// Squares are summed of the numbers times `before`, a power of two that keeps
+/// them from underflow.
+///
+/// # Panics
+/// `x` has another size.
+pub fn row_norms(cpu: Cpu, x: &[f32], before: f32, result: &mut [f32]) {
+    struct Norms<'a>(&'a [f32], f32, &'a mut [f32]);
+    impl WithSimd for Norms<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(x, before, result) = self;
+            let columns = x.len() / result.len();
+            for (x, result) in x.chunks_exact(columns).zip(result) {
+                let factor = simd.splat_f32s(before);
+                let mut sums = [simd.splat_f32s(0.0); 2];
+                let (vectors, rest) = S::as_simd_f32s(x);
+                for pair in vectors.chunks(2) {
+                    for (sum, &vector) in sums.iter_mut().zip(pair) {
+                        let vector = simd.mul_f32s(vector, factor);
+                        *sum = simd.mul_add_f32s(vector, vector, *sum);
+                    }
+                }
+                let rest = simd.mul_f32s(simd.partial_load_f32s(rest), factor);
+                sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+                *result = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1])).sqrt() / before;
+            }
+        }
+    }
+    if result.is_empty() {
+        return;
+    }
+    let columns = x.len() / result.len();
+    assert_eq!(x.len(), result.len() * columns, "whole rows");
+    let rows = rows_of_task(columns);
+    x.par_chunks(rows * columns)
+        .zip(result.par_chunks_mut(rows))
+        .for_each(|(x, result)| cpu.run(Norms(x, before, result)));
+}
+
+/// `result = x − mean(x)`; returns the mean.
+#[inline(always)]
+fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(x);
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for pair in vectors.chunks(2) {
+        for (sum, &vector) in sums.iter_mut().zip(pair) {
+            *sum = simd.add_f32s(*sum, vector);
+        }
+    }
+    sums[0] = simd.add_f32s(sums[0], simd.partial_load_f32s(rest));
+    let sum = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+    let mean = sum / x.len() as f32;
+    let (results, result_rest) = S::as_mut_simd_f32s(result);
+    let splat = simd.splat_f32s(mean);
+    for (result, &vector) in results.iter_mut().zip(vectors) {
+        *result = simd.sub_f32s(vector, splat);
+    }
+    for (result, &number) in result_rest.iter_mut().zip(rest) {
+        *result = number - mean;
+    }
+    mean
+}
+
+#[inline(always)]
+fn square_sum<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(x);
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for pair in vectors.chunks(2) {
+        for (sum, &vector) in sums.iter_mut().zip(pair) {
+            *sum = simd.mul_add_f32s(vector, vector, *sum);
+        }
+    }
+    let rest = simd.partial_load_f32s(rest);
+    sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+    simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]))
+}
+
+/// `x = x / scale ⊙ weight + bias`.
+#[inline(always)]
+fn affine<S: Simd>(simd: S, x: &mut [f32], weight: &[f32], scale: f32, bias: Option<&[f32]>) {
+    let factor = 1.0 / scale;
+    let (vectors, rest) = S::as_mut_simd_f32s(x);
+    let (weights, weight_rest) = S::as_simd_f32s(weight);
+    let splat = simd.splat_f32s(factor);
+    for (vector, &weight) in vectors.iter_mut().zip(weights) {
+        *vector = simd.mul_f32s(simd.mul_f32s(*vector, splat), weight);
+    }
+    for (number, &weight) in rest.iter_mut().zip(weight_rest) {
+        *number = *number * factor * weight;
+    }
+    let Some(bias) = bias else { return };
+    let (biases, bias_rest) = S::as_simd_f32s(bias);
+    for (vector, &bias) in vectors.iter_mut().zip(biases) {
+        *vector = simd.add_f32s(*vector, bias);
+    }
+    for (number, &bias) in rest.iter_mut().zip(bias_rest) {
+        *number += bias;
+    }
+}

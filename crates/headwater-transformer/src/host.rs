@@ -1,0 +1,297 @@
+//! The CPU's own kernels behind Burn's tensors.
+//!
+//! [`Host::of`] says whether tensors lie in this machine's memory in single
+//! precision, and everything that bypasses Burn starts there; for tensors on
+//! any other device, or in float64, the caller goes on with Burn's operations.
+
+use burn::tensor::{DType, Tensor, TensorData};
+use headwater_kernels::{self as kernels};
+use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias};
+
+use crate::{Activation, FeedForward, LayerNorm, Linear};
+
+/// This machine's kernels, for tensors in its memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Host {
+    /// The instruction set.
+    pub cpu: Cpu,
+}
+
+/// A float32 tensor in this machine's memory.
+#[derive(Debug, Clone)]
+pub struct HostFloats<const D: usize> {
+    #[cfg(feature = "flex")]
+    tensor: burn::backend::flex::FlexTensor,
+    /// Its shape.
+    pub shape: [usize; D],
+    /// From one entry to the next along each axis; the last is 1.
+    pub strides: [usize; D],
+    start: usize,
+}
+
+impl Host {
+    /// The kernels, if they can compute on tensors of this one's device and element type.
+    pub fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+        #[cfg(feature = "flex")]
+        if tensor.dtype() == DType::F32 && is_flex(tensor) {
+            static CPU: std::sync::OnceLock<Option<Cpu>> = std::sync::OnceLock::new();
+            return CPU.get_or_init(Cpu::detect).map(|cpu| Self { cpu });
+        }
+        let _ = (tensor, DType::F32);
+        None
+    }
+
+    /// Looks at a tensor's memory; what does not lie with a last axis of
+    /// stride 1 is copied into order first.
+    pub fn floats<const D: usize>(self, tensor: &Tensor<D>) -> HostFloats<D> {
+        #[cfg(feature = "flex")]
+        return HostFloats::new(tensor);
+        #[cfg(not(feature = "flex"))]
+        unreachable!("without the feature there is no host: {:?}", tensor.dims())
+    }
+
+    /// As [`Host::floats`], in order throughout.
+    pub fn contiguous<const D: usize>(self, tensor: &Tensor<D>) -> HostFloats<D> {
+        let floats = self.floats(tensor);
+        let mut stride = 1;
+        for axis in (0..D).rev() {
+            if floats.shape[axis] > 1 && floats.strides[axis] != stride {
+                return HostFloats::ordered(floats);
+            }
+            stride *= floats.shape[axis];
+        }
+        floats
+    }
+
+    /// A tensor of these numbers.
+    pub fn tensor<const D: usize>(self, numbers: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        let data = TensorData::new(numbers, shape);
+        #[cfg(feature = "flex")]
+        return Tensor::from_primitive::<burn::backend::Flex>(
+            burn::backend::flex::FlexTensor::from_data(data),
+        );
+        #[cfg(not(feature = "flex"))]
+        unreachable!("without the feature there is no host: {:?}", data.shape)
+    }
+
+    /// Packs the rows of `x` for products.
+    pub(crate) fn pack(self, x: &Tensor<3>) -> Packed {
+        let [_, _, width] = x.dims();
+        Packed::new(self.cpu, self.contiguous(x).slice(), width)
+    }
+
+    /// [`Linear::forward`], or without its bias.
+    pub(crate) fn linear(
+        self,
+        packed: &Packed,
+        linear: &Linear,
+        bias: bool,
+        [batch, token]: [usize; 2],
+    ) -> Tensor<3> {
+        let [output, _] = linear.weight.dims();
+        let weight = self.contiguous(&linear.weight);
+        let biases = bias.then(|| self.contiguous(&linear.bias));
+        let map = Affine {
+            weight: weight.slice(),
+            bias: biases.as_ref().map(HostFloats::slice),
+        };
+        let mut y = vec![0.0; batch * token * output];
+        kernels::linear(self.cpu, packed, map, &mut y);
+        self.tensor(y, [batch, token, output])
+    }
+
+    /// softmax(q kᵀ/√d_head + bias) v: the weights, if they are kept, and the
+    /// context, heads side by side.
+    ///
+    /// # Shapes
+    /// `query`: `[batch, target, d_model]`; `key`, `value`: `[batch, source,
+    /// d_model]`; result `[batch, head, target, source]`, `[batch, target, d_model]`.
+    pub(crate) fn attention(
+        self,
+        [query, key, value]: [&Tensor<3>; 3],
+        n_heads: usize,
+        causal: bool,
+        score_bias: Option<&Tensor<4>>,
+        keep_weights: bool,
+    ) -> (Option<Tensor<4>>, Tensor<3>) {
+        let [batch, targets, d_model] = query.dims();
+        let [_, sources, _] = key.dims();
+        let d_head = d_model / n_heads;
+        let shape = HeadShape {
+            batch,
+            heads: n_heads,
+            d_head,
+            targets,
+            sources,
+            causal,
+        };
+        let [query, key, value] = [query, key, value].map(|rows| self.contiguous(rows));
+        let rows = [(&query, targets), (&key, sources), (&value, sources)]
+            .map(|(rows, tokens)| HeadVectors::rows(rows.slice(), tokens, n_heads, d_head));
+        let bias = score_bias.map(|bias| self.contiguous(bias));
+        let bias = bias.as_ref().map(|bias| {
+            let [batches, _, targets, _] = bias.shape;
+            ScoreBias {
+                data: bias.slice(),
+                batch_stride: if batches > 1 { targets * sources } else { 0 },
+                target_stride: if targets > 1 { sources } else { 0 },
+            }
+        });
+        let mut weights = keep_weights.then(|| vec![0.0; batch * n_heads * targets * sources]);
+        let mut context = vec![0.0; batch * targets * d_model];
+        kernels::attention(
+            self.cpu,
+            shape,
+            rows,
+            bias,
+            weights.as_deref_mut(),
+            &mut context,
+        );
+        (
+            weights.map(|weights| self.tensor(weights, [batch, n_heads, targets, sources])),
+            self.tensor(context, [batch, targets, d_model]),
+        )
+    }
+
+    /// The feed-forward block; what its activation is applied to, if it is
+    /// kept, `[batch, token, d_ff]`, and the result.
+    pub(crate) fn feed_forward(
+        self,
+        x: &Tensor<3>,
+        block: &FeedForward,
+        keep: bool,
+    ) -> Option<(Option<Tensor<3>>, Tensor<3>)> {
+        let curve = curve(block.activation)?;
+        let [batch, token, _] = x.dims();
+        let [d_ff, _] = block.up.weight.dims();
+        let weight = self.contiguous(&block.up.weight);
+        let bias = self.contiguous(&block.up.bias);
+        let map = Affine {
+            weight: weight.slice(),
+            bias: Some(bias.slice()),
+        };
+        let mut before = keep.then(|| vec![0.0; batch * token * d_ff]);
+        let hidden = kernels::linear_packed(
+            self.cpu,
+            &self.pack(x),
+            map,
+            Some(curve),
+            before.as_deref_mut(),
+        );
+        let before = before.map(|before| self.tensor(before, [batch, token, d_ff]));
+        Some((
+            before,
+            self.linear(&hidden, &block.down, true, [batch, token]),
+        ))
+    }
+
+    /// [`LayerNorm::forward`].
+    pub(crate) fn layer_norm(self, x: &Tensor<3>, norm: &LayerNorm) -> (Tensor<3>, Tensor<3>) {
+        let shape @ [batch, token, _] = x.dims();
+        let x = self.contiguous(x);
+        let weight = self.contiguous(&norm.weight);
+        let bias = self.contiguous(&norm.bias);
+        let mut normalized = vec![0.0; x.slice().len()];
+        let mut scale = vec![0.0; batch * token];
+        kernels::layer_norm(
+            self.cpu,
+            x.slice(),
+            weight.slice(),
+            bias.slice(),
+            norm.epsilon,
+            &mut normalized,
+            &mut scale,
+        );
+        (
+            self.tensor(normalized, shape),
+            self.tensor(scale, [batch, token, 1]),
+        )
+    }
+
+    /// `a + b`, of one shape.
+    pub fn add<const D: usize>(self, a: &Tensor<D>, b: &Tensor<D>) -> Tensor<D> {
+        let shape = a.dims();
+        let (a, b) = (self.contiguous(a), self.contiguous(b));
+        let mut sum = vec![0.0; a.slice().len()];
+        kernels::add(self.cpu, a.slice(), b.slice(), &mut sum);
+        self.tensor(sum, shape)
+    }
+}
+
+/// The kernels' activation; tanh is left to Burn.
+pub fn curve(activation: Activation) -> Option<kernels::Curve> {
+    match activation {
+        Activation::Gelu => Some(kernels::Curve::Gelu),
+        Activation::GeluTanh => Some(kernels::Curve::GeluTanh),
+        Activation::QuickGelu => Some(kernels::Curve::QuickGelu),
+        Activation::Relu => Some(kernels::Curve::Relu),
+        Activation::Silu => Some(kernels::Curve::Silu),
+        Activation::Tanh => None,
+    }
+}
+
+#[cfg(feature = "flex")]
+fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor
+        .clone()
+        .try_into_primitive::<burn::backend::Flex>()
+        .is_ok()
+}
+
+impl<const D: usize> HostFloats<D> {
+    #[cfg(feature = "flex")]
+    fn new(tensor: &Tensor<D>) -> Self {
+        let tensor = tensor
+            .clone()
+            .try_into_primitive::<burn::backend::Flex>()
+            .expect("a host was found for this device");
+        let strides = tensor.layout().strides();
+        let ordered =
+            tensor.layout().has_positive_strides() && strides.last().is_none_or(|&last| last == 1);
+        let tensor = if ordered {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        };
+        let strides = tensor.layout().strides();
+        Self {
+            shape: std::array::from_fn(|axis| tensor.layout().shape()[axis]),
+            strides: std::array::from_fn(|axis| strides[axis] as usize),
+            start: tensor.layout().start_offset(),
+            tensor,
+        }
+    }
+
+    fn ordered(self) -> Self {
+        #[cfg(feature = "flex")]
+        {
+            let tensor = self.tensor.to_contiguous();
+            let strides = tensor.layout().strides();
+            return Self {
+                shape: self.shape,
+                strides: std::array::from_fn(|axis| strides[axis] as usize),
+                start: tensor.layout().start_offset(),
+                tensor,
+            };
+        }
+        #[cfg(not(feature = "flex"))]
+        self
+    }
+
+    /// The numbers, from the first one on.
+    pub fn slice(&self) -> &[f32] {
+        #[cfg(feature = "flex")]
+        {
+            let end: usize = self
+                .shape
+                .iter()
+                .zip(&self.strides)
+                .map(|(&size, &stride)| size.saturating_sub(1) * stride)
+                .sum();
+            let end = if self.shape.contains(&0) { 0 } else { end + 1 };
+            return &self.tensor.storage::<f32>()[self.start..self.start + end];
+        }
+        #[cfg(not(feature = "flex"))]
+        &[]
+    }
+}
