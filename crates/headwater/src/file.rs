@@ -177,11 +177,17 @@ pub(crate) fn matches(path: &Path, layout: &Layout) -> bool {
         .is_ok_and(|whole| whole && found == layout.preamble)
 }
 
+/// Up to this size a file is put together in memory and written at once: short
+/// texts have hundreds of arrays of a few numbers each.
+const AT_ONCE: u64 = 1 << 20;
+
 /// Writes an analysis layer by layer; dropped before it is finished, it leaves nothing.
 pub(crate) struct AnalysisWriter {
     file: WholeFile,
     path: PathBuf,
     places: BTreeMap<ArrayKey, (u64, Element)>,
+    /// All of a small file.
+    bytes: Option<Vec<u8>>,
 }
 
 impl AnalysisWriter {
@@ -190,7 +196,14 @@ impl AnalysisWriter {
             file: WholeFile::create(path)?,
             path: path.to_owned(),
             places: layout.places.clone(),
+            bytes: None,
         };
+        if layout.length <= AT_ONCE {
+            let mut bytes = layout.preamble.clone();
+            bytes.resize(layout.length as usize, 0);
+            writer.bytes = Some(bytes);
+            return Ok(writer);
+        }
         let file = writer.file.file();
         let written = file
             .set_len(layout.length)
@@ -202,16 +215,24 @@ impl AnalysisWriter {
     /// Writes one array at its place.
     pub(crate) fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
         let (offset, element) = self.places[key];
-        let bytes = encode(key, array, element)?;
+        let encoded = encode(key, array, element)?;
+        if let Some(bytes) = &mut self.bytes {
+            bytes[offset as usize..][..encoded.len()].copy_from_slice(&encoded);
+            return Ok(());
+        }
         let file = self.file.file();
         let written = file
             .seek(SeekFrom::Start(offset))
-            .and_then(|_| file.write_all(&bytes));
+            .and_then(|_| file.write_all(&encoded));
         written.map_err(|source| self.failed(source))
     }
 
     /// Gives the file its name.
-    pub(crate) fn finish(self) -> Result<(), Error> {
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        if let Some(bytes) = self.bytes.take() {
+            let written = self.file.file().write_all(&bytes);
+            written.map_err(|source| self.failed(source))?;
+        }
         self.file.finish()
     }
 

@@ -6,7 +6,7 @@ use std::slice::from_ref;
 use headwater::{
     Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Segment, Store, Translator,
 };
-use headwater_fixtures::{Deviation, Expected, golden, root};
+use headwater_fixtures::{Deviation, Expected, bundled_bert, golden, root};
 
 fn analyzer() -> Analyzer {
     Analyzer::from_pretrained(golden("bert").to_str().unwrap()).unwrap()
@@ -38,25 +38,31 @@ fn a_file_holds_the_arrays_and_the_input() {
     assert_eq!(file.len(), analysis.arrays().count() + 2);
 }
 
+/// A small file is written at once, a large one array by array.
 #[test]
 fn streaming_writes_the_same_bytes_as_saving() {
     let folder = tempfile::tempdir().unwrap();
     let (saved, streamed) = (folder.path().join("saved"), folder.path().join("streamed"));
-    analysis().save(&saved, Store::Full).unwrap();
-    let analyzer = analyzer();
-    let input = analyzer.encode(&input()).unwrap();
-    analyzer
-        .write_analysis(
-            &[input],
-            &Request::default(),
-            Store::Full,
-            from_ref(&streamed),
-        )
-        .unwrap();
-    assert_eq!(
-        std::fs::read(saved).unwrap(),
-        std::fs::read(streamed).unwrap()
-    );
+    let long = Input::from((0..64).map(|i| 5 + 7 * i % 440).collect::<Vec<u32>>());
+    let request = Request {
+        hidden_states: true,
+        ..Request::default()
+    };
+    for (model, input, is_large) in [
+        (golden("bert"), input(), false),
+        (bundled_bert(), long, true),
+    ] {
+        let analyzer = Analyzer::from_pretrained(model.to_str().unwrap()).unwrap();
+        let inputs = [analyzer.encode(&input).unwrap()];
+        let analysis = &analyzer.analyze_tokenized(&inputs, &request).unwrap()[0];
+        analysis.save(&saved, Store::Full).unwrap();
+        analyzer
+            .write_analysis(&inputs, &request, Store::Full, from_ref(&streamed))
+            .unwrap();
+        let bytes = std::fs::read(&saved).unwrap();
+        assert_eq!(bytes.len() > 1 << 20, is_large, "{} bytes", bytes.len());
+        assert!(bytes == std::fs::read(&streamed).unwrap());
+    }
 }
 
 #[test]
