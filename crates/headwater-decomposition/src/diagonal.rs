@@ -3,49 +3,45 @@
 use burn::tensor::Tensor;
 
 /// The identity matrix `[size, size]` on the device and in the precision of `like`.
-pub(crate) fn identity(size: usize, like: &Tensor<4>) -> Tensor<2> {
+pub(crate) fn identity<const D: usize>(size: usize, like: &Tensor<D>) -> Tensor<2> {
     Tensor::<2>::eye(size, &like.device()).cast(like.dtype())
 }
 
 /// The diagonal of square maps: i = j.
+///
+/// Its operations are products with an identity matrix, which every device has.
 #[derive(Debug, Clone)]
 pub(crate) struct Diagonal {
-    /// 1 on the diagonal, `[token, token]`.
-    identity: Tensor<2>,
+    tokens: usize,
 }
 
 impl Diagonal {
-    pub(crate) fn new(tokens: usize, like: &Tensor<4>) -> Self {
-        Self {
-            identity: identity(tokens, like),
-        }
+    pub(crate) fn new(tokens: usize) -> Self {
+        Self { tokens }
     }
 
     /// `[batch, head, token, token]` to its diagonal `[batch, head, token, 1]`.
     pub(crate) fn extract(&self, map: Tensor<4>) -> Tensor<4> {
-        (map * self.identity.clone().unsqueeze()).sum_dim(3)
+        let identity = identity(self.tokens, &map);
+        (map * identity.unsqueeze()).sum_dim(3)
     }
 
     /// The map with its diagonal set to 0.
     pub(crate) fn zero(&self, map: Tensor<4>) -> Tensor<4> {
-        map * self.others().unsqueeze()
-    }
-
-    /// 0 on the diagonal, 1 elsewhere.
-    fn others(&self) -> Tensor<2> {
-        self.identity.clone() * -1.0 + 1.0
+        let others = identity(self.tokens, &map) * -1.0 + 1.0;
+        map * others.unsqueeze()
     }
 
     /// Puts `values` `[batch, token]` on the diagonal of `map` `[batch, token, token]`.
     pub(crate) fn replace(&self, map: Tensor<3>, values: Tensor<2>) -> Tensor<3> {
-        map * self.others().unsqueeze()
-            + values.unsqueeze_dim::<3>(2) * self.identity.clone().unsqueeze()
+        let identity = identity(self.tokens, &map);
+        map * (identity.clone() * -1.0 + 1.0).unsqueeze()
+            + values.unsqueeze_dim::<3>(2) * identity.unsqueeze()
     }
 }
 
 /// Where what a target keeps of itself stands among the sources.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant)] // One a layer exists.
 pub(crate) enum Own {
     /// Within a sequence: at i = j.
     Diagonal(Diagonal),

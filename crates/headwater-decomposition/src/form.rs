@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use headwater_transformer::{FeedForward, LayerNorm};
 
 use crate::norm_map::{Gram, OutputMap};
+use crate::slope::Slope;
 
 /// The form of a scope's parts y_ij, j ≠ i.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl HeadsForm {
         }
     }
 
+    /// The Gram matrices, by Burn's operations.
     pub(crate) fn gram(&self, values: &Tensor<4>) -> &Gram {
         self.gram.get_or_init(|| Gram::new(&self.map, values))
     }
@@ -86,13 +88,12 @@ pub(crate) struct FeedForwardForm {
     /// The parts before the block.
     pub(crate) input: Arc<HeadsForm>,
     pub(crate) block: FeedForward,
-    /// `[batch, target, d_ff]`.
-    pub(crate) slope: Tensor<3>,
+    pub(crate) slope: Slope,
     hidden_map: OnceLock<Tensor<3>>,
 }
 
 impl FeedForwardForm {
-    pub(crate) fn new(input: Arc<HeadsForm>, block: FeedForward, slope: Tensor<3>) -> Self {
+    pub(crate) fn new(input: Arc<HeadsForm>, block: FeedForward, slope: Slope) -> Self {
         Self {
             input,
             block,
@@ -107,7 +108,7 @@ impl FeedForwardForm {
         self.hidden_map
             .get_or_init(|| {
                 let up = self.block.up.weight.clone().transpose();
-                self.input.map.by_head.clone().matmul(up.unsqueeze())
+                self.input.map.by_head().matmul(up.unsqueeze())
             })
             .clone()
     }

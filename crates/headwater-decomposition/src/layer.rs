@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use headwater_kernels as kernels;
 use headwater_transformer::{
-    Activations, Arrangement, COMPONENTS_PER_BLOCK, Captures, Component, Layer, LayerCapture,
+    Activations, Arrangement, COMPONENTS_PER_BLOCK, Captures, Component, Host, Layer, LayerCapture,
 };
 
 use crate::diagonal::{Own, identity};
@@ -178,9 +179,18 @@ impl LayerDecomposition {
     /// # Source
     /// ATTN-W of Kobayashi et al. 2021.
     pub fn mixing_weights(&self) -> Tensor<2> {
+        let weights = &self.shared.weights;
+        if let Some(host) = Host::of(weights) {
+            let [batch, heads, targets, sources] = weights.dims();
+            let skip_own = matches!(self.shared.own, Own::Diagonal(_));
+            let maps = host.contiguous(weights);
+            let sums = kernels::row_sums(host.cpu, maps.slice(), sources, skip_own);
+            let by_head: Tensor<3> = host.tensor(sums, [batch, heads, targets]);
+            return by_head.mean_dim(1).squeeze_dim(1);
+        }
         self.shared
             .own
-            .others(&self.shared.weights)
+            .others(weights)
             .sum_dim(3)
             .mean_dim(1)
             .squeeze_dims(&[1, 3])
@@ -195,10 +205,15 @@ impl LayerDecomposition {
     /// # Source
     /// Kobayashi et al. 2020: f(x) = (x W_V + b_V) W_O.
     pub fn transformed_norms(&self) -> Tensor<3> {
-        self.shared
-            .heads
-            .gram(&self.shared.values)
-            .transformed_norms()
+        let shared = &self.shared;
+        match Host::of(&shared.weights) {
+            Some(host) => {
+                let shape = shared.head_shape();
+                let norms = shared.grams(host)[0].transformed_norms();
+                host.tensor(norms, [shape.batch, shape.heads, shape.sources])
+            }
+            None => shared.heads.gram(&shared.values).transformed_norms(),
+        }
     }
 
     /// ‖α^h_ij f^h(x_j)‖ = α^h_ij ‖f^h(x_j)‖, the norms of the weighted vectors.
@@ -209,7 +224,19 @@ impl LayerDecomposition {
     /// # Source
     /// Kobayashi et al. 2020, the weighted vectors.
     pub fn weighted_norms(&self) -> Tensor<4> {
-        self.shared.weights.clone() * self.transformed_norms().unsqueeze_dim::<4>(2)
+        let weights = &self.shared.weights;
+        let norms = self.transformed_norms();
+        match Host::of(weights) {
+            Some(host) => {
+                let shape @ [.., sources] = weights.dims();
+                let weights = host.contiguous(weights);
+                let norms = host.contiguous(&norms);
+                let product =
+                    kernels::times_factors(host.cpu, weights.slice(), norms.slice(), sources);
+                host.tensor(product, shape)
+            }
+            None => weights.clone() * norms.unsqueeze_dim::<4>(2),
+        }
     }
 }
 
@@ -284,6 +311,13 @@ impl ScopeDecomposition {
     /// `[batch, target, source]`.
     pub fn norms(&self) -> Tensor<3> {
         let shared = &self.shared;
+        if let (Parts::Heads(form), Some(host)) = (&self.parts, Host::of(&shared.weights)) {
+            let own = match shared.own {
+                Own::Diagonal(_) => Some(self.preserving_norms()),
+                Own::Stream => None,
+            };
+            return shared.host_norms(host, form, own.as_ref());
+        }
         let norms = match &self.parts {
             Parts::Heads(form) => form.norms(&shared.weights, &shared.values),
             Parts::FeedForward { maps, tail } => maps.norms(*tail),
@@ -397,5 +431,8 @@ impl ScopeDecomposition {
 
 /// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
 fn row_norms(v: Tensor<3>) -> Tensor<2> {
+    if let Some(host) = Host::of(&v) {
+        return host.row_norms(&v);
+    }
     v.square().sum_dim(2).sqrt().squeeze_dim(2)
 }

@@ -1,5 +1,7 @@
 //! Norm maps by a Gram matrix: ‖y_ij‖ for all pairs, and no y_ij.
 
+use std::sync::OnceLock;
+
 use burn::tensor::Tensor;
 use headwater_transformer::{LayerNorm, MultiHeadAttention};
 
@@ -19,29 +21,55 @@ const BLOCK_BYTES: usize = 32 << 20;
 /// W_O^h, then whatever the components behind attention do to every part alike.
 #[derive(Debug, Clone)]
 pub(crate) struct OutputMap {
-    /// `[head, d_head, d_model]`.
-    pub(crate) by_head: Tensor<3>,
+    /// W_O, `[d_model, head · d_head]`.
+    pub(crate) output: Tensor<2>,
+    n_heads: usize,
+    /// γ of a layer norm behind it.
+    pub(crate) norm: Option<Tensor<1>>,
+    by_head: OnceLock<Tensor<3>>,
 }
 
 impl OutputMap {
     /// ATTN: f^h(x_j) = v^h_j W_O^h.
     pub(crate) fn attention(attention: &MultiHeadAttention) -> Self {
-        let [d_model, width] = attention.output.weight.dims();
-        let by_head = attention.output.weight.clone().transpose().reshape([
-            attention.n_heads,
-            width / attention.n_heads,
-            d_model,
-        ]);
-        Self { by_head }
+        Self {
+            output: attention.output.weight.clone(),
+            n_heads: attention.n_heads,
+            norm: None,
+            by_head: OnceLock::new(),
+        }
     }
 
-    /// LN without its division by s(y_i): centre, scale by γ. Folding the two
-    /// into W_O costs d_model² once instead of T·H·d_model a sequence.
+    /// LN without its division by s(y_i): centre, scale by γ.
+    ///
+    /// # Panics
+    /// There is a layer norm already: no layer has two before its feed-forward block.
     pub(crate) fn layer_norm(&self, norm: &LayerNorm) -> Self {
-        let centred = self.by_head.clone() - self.by_head.clone().mean_dim(2);
+        assert!(self.norm.is_none(), "one layer norm before the block");
         Self {
-            by_head: centred * norm.weight.clone().unsqueeze(),
+            output: self.output.clone(),
+            n_heads: self.n_heads,
+            norm: Some(norm.weight.clone()),
+            by_head: OnceLock::new(),
         }
+    }
+
+    /// `[head, d_head, d_model]`. Folding a layer norm into W_O costs d_model²
+    /// once instead of T·H·d_model a sequence.
+    pub(crate) fn by_head(&self) -> Tensor<3> {
+        let make = || {
+            let [d_model, width] = self.output.dims();
+            let shape = [self.n_heads, width / self.n_heads, d_model];
+            let by_head: Tensor<3> = self.output.clone().transpose().reshape(shape);
+            match &self.norm {
+                Some(norm) => {
+                    let centred = by_head.clone() - by_head.mean_dim(2);
+                    centred * norm.clone().unsqueeze()
+                }
+                None => by_head,
+            }
+        };
+        self.by_head.get_or_init(make).clone()
     }
 
     /// U_j = (f^1(x_j), …, f^H(x_j)) for a block of sources.
@@ -49,9 +77,7 @@ impl OutputMap {
     /// # Shapes
     /// `values`: `[batch, head, source, d_head]`; result `[batch, source, head, d_model]`.
     pub(crate) fn transformed(&self, values: Tensor<4>) -> Tensor<4> {
-        values
-            .matmul(self.by_head.clone().unsqueeze())
-            .swap_dims(1, 2)
+        values.matmul(self.by_head().unsqueeze()).swap_dims(1, 2)
     }
 
     /// G_j = U_j U_jᵀ for every source, scaled by [`GRAM_SCALE`].
@@ -63,7 +89,7 @@ impl OutputMap {
     /// `values`: `[batch, head, source, d_head]`; result `[batch, source, head, head]`.
     fn gram(&self, values: &Tensor<4>) -> Tensor<4> {
         let [batch, heads, sources, _] = values.dims();
-        let d_model = self.by_head.dims()[2];
+        let [d_model, _] = self.output.dims();
         let source_bytes = batch * heads * d_model * values.dtype().size();
         let block = (BLOCK_BYTES / source_bytes).clamp(1, sources);
         let blocks = values

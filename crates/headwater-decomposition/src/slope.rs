@@ -4,8 +4,85 @@
 //! Every activation here is 0 at 0, and all but tanh have the form x·s(x): the
 //! slope is s(p) itself, with no division and nothing to lose at p = 0.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{DType, Tensor, activation};
-use headwater_transformer::{Activation, apply_activation, sigmoid};
+use headwater_kernels::{Curve, Packed};
+use headwater_transformer::{Activation, Host, apply_activation, curve, sigmoid};
+
+/// The slopes of every target, made when they are first needed.
+#[derive(Debug)]
+pub(crate) struct Slope {
+    /// What the activation is applied to, or the slopes themselves, `[batch, target, d_ff]`.
+    numbers: Tensor<3>,
+    /// The activation whose slope at `numbers` is meant.
+    of: Option<Activation>,
+    packed: OnceLock<Packed>,
+}
+
+impl Slope {
+    /// Slopes from 0, by what the activation is applied to.
+    pub(crate) fn from_zero(kind: Activation, p: Tensor<3>) -> Self {
+        Self {
+            numbers: p,
+            of: Some(kind),
+            packed: OnceLock::new(),
+        }
+    }
+
+    /// Slopes that were computed already.
+    pub(crate) fn known(slopes: Tensor<3>) -> Self {
+        Self {
+            numbers: slopes,
+            of: None,
+            packed: OnceLock::new(),
+        }
+    }
+
+    /// `[batch, target, d_ff]`.
+    pub(crate) fn tensor(&self) -> Tensor<3> {
+        match self.of {
+            Some(kind) => slope(kind, self.numbers.clone()),
+            None => self.numbers.clone(),
+        }
+    }
+
+    /// Packed as the results of a product of all targets are.
+    pub(crate) fn packed(&self, host: Host) -> &Packed {
+        self.packed.get_or_init(|| {
+            let (numbers, curve) = self.on_host();
+            let [_, _, d_ff] = numbers.dims();
+            pack(host, host.contiguous(&numbers).slice(), d_ff, curve)
+        })
+    }
+
+    /// Packed for each member of the batch by itself.
+    pub(crate) fn by_member(&self, host: Host) -> Vec<Packed> {
+        let (numbers, curve) = self.on_host();
+        let [_, targets, d_ff] = numbers.dims();
+        let numbers = host.contiguous(&numbers);
+        let members = numbers.slice().chunks_exact(targets * d_ff);
+        members
+            .map(|member| pack(host, member, d_ff, curve))
+            .collect()
+    }
+
+    /// The numbers, and the curve whose slope at them is left to be taken.
+    fn on_host(&self) -> (Tensor<3>, Option<Curve>) {
+        match self.of.map(curve) {
+            Some(Some(curve)) => (self.numbers.clone(), Some(curve)),
+            _ => (self.tensor(), None),
+        }
+    }
+}
+
+fn pack(host: Host, numbers: &[f32], columns: usize, curve: Option<Curve>) -> Packed {
+    let mut packed = Packed::new(host.cpu, numbers, columns);
+    if let Some(curve) = curve {
+        packed.gate(host.cpu, curve);
+    }
+    packed
+}
 
 /// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at
 /// 0. For relu, which has no derivative there, 0.

@@ -10,15 +10,16 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
+use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Transformed};
 use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Component, Layer, LayerCapture, LayerNorm, MultiHeadAttention,
-    apply_activation,
+    COMPONENTS_PER_BLOCK, Component, Host, HostFloats, Layer, LayerCapture, LayerNorm,
+    MultiHeadAttention, apply_activation,
 };
 
 use crate::diagonal::{Diagonal, Own};
 use crate::form::{FeedForwardForm, Form, HeadsForm, Tail};
 use crate::norm_map::OutputMap;
-use crate::slope::{secant, slope};
+use crate::slope::{Slope, secant};
 use crate::{BiasTreatment, DecompositionOptions, Error, Segment};
 
 /// What all stages of a layer share.
@@ -37,6 +38,13 @@ pub(crate) struct Shared {
     pub(crate) heads: Arc<HeadsForm>,
     /// What enters the first block, `[batch, target, d_model]`.
     input: Tensor<3>,
+    /// γ of the layer norm behind attention, where a scope has it before the
+    /// feed-forward block.
+    norm: OnceLock<Tensor<1>>,
+    /// The Gram matrices of the transformed vectors, without and with that
+    /// norm, and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
+    grams: OnceLock<Vec<HeadGram>>,
+    own_sum: OnceLock<Tensor<3>>,
 }
 
 impl Shared {
@@ -64,7 +72,7 @@ impl Shared {
         };
         let own = match segment {
             Segment::CrossAttention => Own::Stream,
-            _ => Own::Diagonal(Diagonal::new(weights.dims()[2], &weights)),
+            _ => Own::Diagonal(Diagonal::new(weights.dims()[2])),
         };
         Ok(Self {
             heads: Arc::new(HeadsForm::new(OutputMap::attention(&attention), None)),
@@ -75,7 +83,108 @@ impl Shared {
             own,
             options,
             input,
+            norm: OnceLock::new(),
+            grams: OnceLock::new(),
+            own_sum: OnceLock::new(),
         })
+    }
+
+    /// The sizes of the attention.
+    pub(crate) fn head_shape(&self) -> HeadShape {
+        let [batch, heads, targets, sources] = self.weights.dims();
+        HeadShape {
+            batch,
+            heads,
+            d_head: self.values.dims()[3],
+            targets,
+            sources,
+            causal: self.attention.causal,
+        }
+    }
+
+    /// The Gram matrices of the transformed vectors, and behind them those with
+    /// the layer norm, if there is one. All are made in one pass, together with
+    /// what a target keeps of itself.
+    pub(crate) fn grams(&self, host: Host) -> &[HeadGram] {
+        self.grams.get_or_init(|| {
+            let transformed = self.transformed(host, true);
+            if let Some(own) = transformed.own {
+                self.own_sum.get_or_init(|| self.own_tensor(host, own));
+            }
+            transformed.grams
+        })
+    }
+
+    /// ‖y_ij‖ of parts that are combined by α, with `own`, `[batch, target]`,
+    /// on the diagonal.
+    pub(crate) fn host_norms(
+        &self,
+        host: Host,
+        form: &HeadsForm,
+        own: Option<&Tensor<2>>,
+    ) -> Tensor<3> {
+        let [batch, _, targets, sources] = self.weights.dims();
+        let grams = self.grams(host);
+        let gram = &grams[usize::from(form.map.norm.is_some())];
+        let weights = host.contiguous(&self.weights);
+        let scale = form.scale.as_ref().map(|scale| host.contiguous(scale));
+        let own = own.map(|own| host.contiguous(own));
+        let norms = gram.norms(
+            host.cpu,
+            weights.slice(),
+            targets,
+            scale.as_ref().map(HostFloats::slice),
+            own.as_ref().map(HostFloats::slice),
+        );
+        host.tensor(norms, [batch, targets, sources])
+    }
+
+    /// Σ_h α^h_ii f^h(x_i); none in cross-attention.
+    fn own_sum(&self, host: Host) -> Option<Tensor<3>> {
+        if matches!(self.own, Own::Stream) {
+            return None;
+        }
+        let make = || {
+            let own = self.transformed(host, false).own;
+            self.own_tensor(host, own.expect("own weights were given"))
+        };
+        Some(self.own_sum.get_or_init(make).clone())
+    }
+
+    fn own_tensor(&self, host: Host, own: Vec<f32>) -> Tensor<3> {
+        host.tensor(own, self.input.dims())
+    }
+
+    fn transformed(&self, host: Host, with_grams: bool) -> Transformed {
+        let values = host.floats(&self.values);
+        let weights = host.contiguous(&self.weights);
+        let shape = self.head_shape();
+        let own = match self.own {
+            Own::Diagonal(_) => Some(kernels::diagonal(weights.slice(), shape.targets)),
+            Own::Stream => None,
+        };
+        let output = host.contiguous(&self.attention.output.weight);
+        let norm = self.norm.get().map(|norm| host.contiguous(norm));
+        kernels::transformed(
+            host.cpu,
+            shape,
+            head_vectors(&values),
+            output.slice(),
+            own.as_deref(),
+            norm.as_ref().map(HostFloats::slice),
+            with_grams,
+        )
+    }
+}
+
+/// Vectors by token and head, `[batch, head, token, d_head]`, as the kernels take them.
+pub(crate) fn head_vectors(vectors: &HostFloats<4>) -> HeadVectors<'_> {
+    let [batch_stride, head_stride, token_stride, _] = vectors.strides;
+    HeadVectors {
+        data: vectors.slice(),
+        batch_stride,
+        head_stride,
+        token_stride,
     }
 }
 
@@ -151,6 +260,9 @@ pub(crate) fn stages(
             (Component::LayerNorm, Some(previous)) => {
                 let norm = shared.layer.norm_at(index).clone();
                 let scale = capture.norm_scale(index)?;
+                if let Form::Heads(_) = &previous.form {
+                    shared.norm.get_or_init(|| norm.weight.clone());
+                }
                 let form = previous.form.clone().layer_norm(&norm, &scale);
                 (Step::LayerNorm { norm, scale }, form)
             }
@@ -184,10 +296,10 @@ fn feed_forward_form(
     let block = &shared.layer.feed_forward;
     let p = capture.pre_activation()?;
     let slope = match shared.options.bias_treatment {
-        BiasTreatment::Player => slope(block.activation, p),
+        BiasTreatment::Player => Slope::from_zero(block.activation, p),
         BiasTreatment::Fixed => {
             let beta = block.up.forward(previous.sum(Sum::Bias));
-            secant(block.activation, p, beta)
+            Slope::known(secant(block.activation, p, beta))
         }
     };
     let Form::Heads(input) = &previous.form else {
@@ -216,14 +328,21 @@ impl Stage {
         };
         match &self.step {
             Step::Attention => attention(&self.shared, sum),
-            Step::Residual(Some(block_input)) => before() + block_input.sum(sum),
-            Step::Residual(None) if sum == Sum::Preserving => before() + self.shared.input.clone(),
+            Step::Residual(Some(block_input)) => add(&before(), &block_input.sum(sum)),
+            Step::Residual(None) if sum == Sum::Preserving => add(&before(), &self.shared.input),
             Step::Residual(None) => before(),
             Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
             Step::FeedForward(form) => {
                 feed_forward(before(), form, self.shared.options.bias_treatment, sum)
             }
         }
+    }
+}
+
+fn add(a: &Tensor<3>, b: &Tensor<3>) -> Tensor<3> {
+    match Host::of(a) {
+        Some(host) => host.add(a, b),
+        None => a.clone() + b.clone(),
     }
 }
 
@@ -237,16 +356,37 @@ impl Stage {
 fn attention(shared: &Shared, sum: Sum) -> Tensor<3> {
     let attention = &shared.attention;
     let project = |by_head| attention.output.product(attention.merge_heads(by_head));
-    match sum {
-        Sum::Preserving => match shared.own.weight(&shared.weights) {
+    match (sum, Host::of(&shared.weights)) {
+        (Sum::Preserving, Some(host)) => match shared.own_sum(host) {
+            Some(own) => own,
+            None => shared.input.zeros_like(),
+        },
+        (Sum::Mixing, Some(host)) => {
+            let skip_own = matches!(shared.own, Own::Diagonal(_));
+            let shape = shared.head_shape();
+            let values = host.floats(&shared.values);
+            let mut context = vec![0.0; shape.batch * shape.targets * shape.heads * shape.d_head];
+            kernels::weighted_sum(
+                host.cpu,
+                shape,
+                host.contiguous(&shared.weights).slice(),
+                head_vectors(&values),
+                skip_own,
+                &mut context,
+            );
+            let width = shape.heads * shape.d_head;
+            let context = host.tensor(context, [shape.batch, shape.targets, width]);
+            attention.output.product(context)
+        }
+        (Sum::Preserving, None) => match shared.own.weight(&shared.weights) {
             Some(own_weight) => project(shared.values.clone() * own_weight),
             None => shared.input.zeros_like(),
         },
-        Sum::Mixing => {
+        (Sum::Mixing, None) => {
             let others = shared.own.others(&shared.weights);
             project(others.matmul(shared.values.clone()))
         }
-        Sum::Bias => {
+        (Sum::Bias, _) => {
             let [batch, tokens, d_model] = shared.input.dims();
             attention
                 .output
@@ -260,6 +400,10 @@ fn attention(shared: &Shared, sum: Sum) -> Tensor<3> {
 
 /// LN: centre, scale by γ, divide by s of the true input; β goes to the bias.
 fn layer_norm(v: Tensor<3>, norm: &LayerNorm, scale: &Tensor<3>, sum: Sum) -> Tensor<3> {
+    if let Some(host) = Host::of(&v) {
+        let bias = (sum == Sum::Bias).then_some(&norm.bias);
+        return host.layer_norm_part(&v, &norm.weight, bias, scale);
+    }
     let centred = v.clone() - v.mean_dim(2);
     let scaled = centred * norm.weight.clone().unsqueeze() / scale.clone();
     match sum {
@@ -278,13 +422,19 @@ fn feed_forward(
     sum: Sum,
 ) -> Tensor<3> {
     let block = &form.block;
+    let is_fixed = sum == Sum::Bias && treatment == BiasTreatment::Fixed;
+    if let (Some(host), false) = (Host::of(&v), is_fixed) {
+        return host.sloped_feed_forward(&v, block, form.slope.packed(host), sum == Sum::Bias);
+    }
     match (sum, treatment) {
-        (Sum::Bias, BiasTreatment::Player) => {
-            block.down.forward(block.up.forward(v) * form.slope.clone())
-        }
+        (Sum::Bias, BiasTreatment::Player) => block
+            .down
+            .forward(block.up.forward(v) * form.slope.tensor()),
         (Sum::Bias, BiasTreatment::Fixed) => block
             .down
             .forward(apply_activation(block.activation, block.up.forward(v))),
-        _ => block.down.product(block.up.product(v) * form.slope.clone()),
+        _ => block
+            .down
+            .product(block.up.product(v) * form.slope.tensor()),
     }
 }

@@ -10,10 +10,12 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
+use headwater_kernels::{self as kernels, PairMaps};
+use headwater_transformer::{Host, HostFloats};
 
 use crate::form::{FeedForwardForm, Tail};
 use crate::norm_map::VECTOR_SCALE;
-use crate::stage::Shared;
+use crate::stage::{Shared, head_vectors};
 
 /// The feed-forward scopes of a layer that were asked for, computed in one pass.
 #[derive(Debug)]
@@ -66,6 +68,9 @@ impl FeedForwardMaps {
     }
 
     fn compute(&self) -> Vec<Tensor<3>> {
+        if let Some(host) = Host::of(&self.shared.weights) {
+            return self.on_host(host);
+        }
         let [batch, _, targets, sources] = self.shared.weights.dims();
         // Members by source blocks by target tiles, for each scope.
         let mut members: Vec<Vec<Tensor<2>>> = vec![Vec::new(); self.scopes.len()];
@@ -104,6 +109,79 @@ impl FeedForwardMaps {
         members
             .into_iter()
             .map(|members| Tensor::stack(members, 0))
+            .collect()
+    }
+
+    /// The same by the CPU's own kernels, a member at a time.
+    fn on_host(&self, host: Host) -> Vec<Tensor<3>> {
+        let shared = &self.shared;
+        let [batch, heads, targets, sources] = shared.weights.dims();
+        let block = &self.form.block;
+        let (mut residual, mut tail_norm) = (None, None);
+        for component in &self.tail {
+            match component {
+                Tail::Residual(form) => residual = Some(form),
+                Tail::LayerNorm { weight, scale } => tail_norm = Some((weight, scale)),
+            }
+        }
+        let vector = |norm: &Tensor<1>| host.contiguous(norm);
+        let scale_of = |scale: &Tensor<3>| host.contiguous(scale);
+        let output = host.contiguous(&self.form.input.map.output);
+        let [up, down] = [&block.up.weight, &block.down.weight].map(|map| host.contiguous(map));
+        let norm = self.form.input.map.norm.as_ref().map(vector);
+        let residual_norm = residual.and_then(|form| form.map.norm.as_ref().map(vector));
+        let last_norm = tail_norm.map(|(weight, _)| vector(weight));
+        let scale = self.form.input.scale.as_ref().map(scale_of);
+        let residual_scale = residual.and_then(|form| form.scale.as_ref().map(scale_of));
+        let tail_scale = tail_norm.map(|(_, scale)| scale_of(scale));
+        let weights = host.contiguous(&shared.weights);
+        let values = host.floats(&shared.values);
+        let shape = shared.head_shape();
+        let slopes = self.form.slope.by_member(host);
+        let of_member = |scale: &Option<HostFloats<3>>, member: usize| {
+            let scale = scale.as_ref()?.slice();
+            Some(scale[member * targets..][..targets].to_vec())
+        };
+        let scales: Vec<[Option<Vec<f32>>; 3]> = (0..batch)
+            .map(|member| {
+                [&scale, &residual_scale, &tail_scale].map(|scale| of_member(scale, member))
+            })
+            .collect();
+        let size = heads * targets * sources;
+        let sequences: Vec<PairMaps<'_>> = (0..batch)
+            .map(|member| PairMaps {
+                shape,
+                sequence: member,
+                values: head_vectors(&values),
+                weights: &weights.slice()[member * size..][..size],
+                slope: &slopes[member],
+                scale: scales[member][0].as_deref(),
+                residual_scale: scales[member][1].as_deref(),
+                tail_scale: scales[member][2].as_deref(),
+            })
+            .collect();
+        let maps = kernels::FeedForwardMaps {
+            output: output.slice(),
+            norm: norm.as_ref().map(HostFloats::slice),
+            up: up.slice(),
+            down: down.slice(),
+            tail: kernels::Tail {
+                residual: residual.map(|_| kernels::Residual {
+                    norm: residual_norm.as_ref().map(HostFloats::slice),
+                }),
+                norm: last_norm.as_ref().map(HostFloats::slice),
+            },
+        };
+        let mut members = maps.norms(host.cpu, &sequences);
+        self.scopes
+            .iter()
+            .map(|&tail| {
+                let mut norms = Vec::with_capacity(batch * targets * sources);
+                for components in &mut members {
+                    norms.append(&mut components[tail]);
+                }
+                host.tensor(norms, [batch, targets, sources])
+            })
             .collect()
     }
 
@@ -154,7 +232,7 @@ impl FeedForwardMaps {
     /// Sources for which `v (M W_1)`, `[source, head, d_ff]`, takes a quarter of the budget.
     fn source_block(&self) -> usize {
         let [_, heads, _, sources] = self.shared.weights.dims();
-        let d_ff = self.form.slope.dims()[2];
+        let d_ff = self.form.block.up.bias.dims()[0];
         let bytes = heads * d_ff * self.shared.weights.dtype().size();
         (self.shared.options.tile_bytes / 4 / bytes).clamp(1, sources)
     }
@@ -164,7 +242,7 @@ impl FeedForwardMaps {
     fn target_tile(&self, sources: usize) -> usize {
         let [_, _, targets, _] = self.shared.weights.dims();
         let [d_ff, d_model] = [
-            self.form.slope.dims()[2],
+            self.form.block.up.bias.dims()[0],
             self.form.block.down.bias.dims()[0],
         ];
         let bytes = sources * 2 * (d_ff + d_model) * self.shared.weights.dtype().size();
@@ -194,7 +272,7 @@ impl FeedForwardMaps {
                 .slice_dim(1, tile.targets.clone())
         };
 
-        let mut slope = of_targets(&self.form.slope);
+        let mut slope = of_targets(&self.form.slope.tensor());
         if let Some(scale) = &self.form.input.scale {
             slope = slope / of_targets(scale);
         }
@@ -253,7 +331,7 @@ impl SourceBlock {
                 .tail
                 .iter()
                 .map(|component| match component {
-                    Tail::Residual(form) => Some(by_source(form.map.by_head.clone())),
+                    Tail::Residual(form) => Some(by_source(form.map.by_head())),
                     Tail::LayerNorm { .. } => None,
                 })
                 .collect(),

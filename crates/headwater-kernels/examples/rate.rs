@@ -34,7 +34,7 @@ fn main() {
             a = a.min(t.elapsed().as_secs_f64());
             b = b.min(tp);
             let t = Instant::now();
-            let z = linear_packed(cpu, &p, map, Some(Curve::Gelu), None);
+            let z = linear_packed(cpu, &p, map, Then::Activation(Curve::Gelu), None);
             g = g.min(t.elapsed().as_secs_f64());
             drop(z);
         }

@@ -8,7 +8,7 @@ use crate::Cpu;
 use crate::curve::exp;
 use crate::packed::transpose_strided;
 use crate::shared::Shared;
-use crate::tile::{self, Left, Tile};
+use crate::tile::{self, Left, Right, Tile};
 
 /// The sizes of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -52,11 +52,11 @@ impl<'a> HeadVectors<'a> {
         }
     }
 
-    fn of(self, sequence: usize, head: usize) -> &'a [f32] {
+    pub(crate) fn of(self, sequence: usize, head: usize) -> &'a [f32] {
         &self.data[sequence * self.batch_stride + head * self.head_stride..]
     }
 
-    fn check(self, shape: HeadShape, tokens: usize) {
+    pub(crate) fn check(self, shape: HeadShape, tokens: usize) {
         let last = (shape.batch - 1) * self.batch_stride
             + (shape.heads - 1) * self.head_stride
             + (tokens - 1) * self.token_stride;
@@ -350,7 +350,10 @@ unsafe fn multiply<S: Simd>(
                 stride,
                 accumulate: false,
             };
-            let right = right.wrapping_add(panel * sizes.depth * width);
+            let right = Right {
+                first: right.wrapping_add(panel * sizes.depth * width),
+                stride: width,
+            };
             // SAFETY: the caller's.
             unsafe { tile::multiply(simd, count, sizes.depth, left, right, tile) };
         }

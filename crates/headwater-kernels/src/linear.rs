@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::shared::Shared;
-use crate::tile::{self, Left, Tile};
+use crate::tile::{self, Left, Right, Tile};
 use crate::{Cpu, Curve, Packed};
 
 /// An affine map.
@@ -30,16 +30,27 @@ const BLOCKS: usize = 8;
 /// Panels of x whose results stay in the cache.
 const PANELS: usize = 16;
 
+/// What is done to the numbers of a product that is packed for the next.
+#[derive(Debug, Clone, Copy)]
+pub enum Then<'a> {
+    /// Nothing.
+    Nothing,
+    /// An activation is applied.
+    Activation(Curve),
+    /// They are multiplied by the numbers of a matrix of the same size.
+    Times(&'a Packed),
+}
+
 /// What becomes of a product.
 #[derive(Clone, Copy)]
-enum Target {
+enum Target<'a> {
     /// `[row of x, out]`.
     Rows(Shared),
     /// Packed for the next product, behind an activation; what the activation
     /// is applied to may be kept, `[row of x, out]`.
     Packed {
         packed: Shared,
-        curve: Option<Curve>,
+        then: Then<'a>,
         before: Option<Shared>,
     },
 }
@@ -54,7 +65,7 @@ pub fn linear(cpu: Cpu, x: &Packed, map: Affine<'_>, y: &mut [f32]) {
     product(cpu, x, map, Target::Rows(Shared::new(y)));
 }
 
-/// `g(x Wᵀ + b)`, packed; `before` takes `x Wᵀ + b` as rows, `[row of x, out]`.
+/// `x Wᵀ + b` and what is done to it `then`, packed; `before` takes `x Wᵀ + b` as rows, `[row of x, out]`.
 ///
 /// # Panics
 /// `before`, W or b has another size.
@@ -62,7 +73,7 @@ pub fn linear_packed(
     cpu: Cpu,
     x: &Packed,
     map: Affine<'_>,
-    curve: Option<Curve>,
+    then: Then<'_>,
     before: Option<&mut [f32]>,
 ) -> Packed {
     let out = map.weight.len() / x.columns;
@@ -70,16 +81,22 @@ pub fn linear_packed(
     if let Some(before) = &before {
         assert_eq!(before.len(), x.rows * out, "one row for each of x");
     }
+    if let Then::Times(factors) = then {
+        assert!(
+            factors.rows == y.rows && factors.columns == y.columns && factors.width == y.width,
+            "a factor for each number"
+        );
+    }
     let target = Target::Packed {
         packed: Shared::new(&mut y.data),
-        curve,
+        then,
         before: before.map(Shared::new),
     };
     product(cpu, x, map, target);
     y
 }
 
-fn product(cpu: Cpu, x: &Packed, map: Affine<'_>, target: Target) {
+fn product(cpu: Cpu, x: &Packed, map: Affine<'_>, target: Target<'_>) {
     let columns = x.columns;
     let out = map.weight.len() / columns;
     assert_eq!(map.weight.len(), out * columns, "whole rows of W");
@@ -124,7 +141,7 @@ impl WithSimd for TileRows {
 struct Task<'a> {
     x: &'a Packed,
     map: Affine<'a>,
-    target: Target,
+    target: Target<'a>,
     out: usize,
     range: (usize, usize),
 }
@@ -156,7 +173,11 @@ impl WithSimd for Task<'_> {
                         .copy_from_slice(&self.map.weight[from..from + depth]);
                 }
                 for panel in first_panel..last_panel {
-                    let right = &self.x.data[(panel * columns + column) * width..][..depth * width];
+                    let right = Right {
+                        first: self.x.data[(panel * columns + column) * width..][..depth * width]
+                            .as_ptr(),
+                        stride: width,
+                    };
                     for row in (0..count).step_by(rows) {
                         let left = Left {
                             first: weights[row * PADDED_DEPTH..].as_ptr(),
@@ -173,7 +194,7 @@ impl WithSimd for Task<'_> {
                         // SAFETY: `weights` and `right` are as long, `result` has these
                         // rows, and no other task has this range of outputs.
                         unsafe {
-                            tile::multiply(simd, count, depth, left, right.as_ptr(), tile);
+                            tile::multiply(simd, count, depth, left, right, tile);
                         }
                     }
                 }
@@ -219,12 +240,21 @@ impl Task<'_> {
         }
         match self.target {
             Target::Rows(y) => self.scatter::<S>(panel, result, y),
-            Target::Packed { curve, before, .. } => {
+            Target::Packed { then, before, .. } => {
                 if let Some(before) = before {
                     self.scatter::<S>(panel, result, before);
                 }
-                if let Some(curve) = curve {
-                    curve.apply(simd, result);
+                match then {
+                    Then::Nothing => {}
+                    Then::Activation(curve) => curve.apply(simd, result),
+                    Then::Times(factors) => {
+                        let factors = &factors.data[(panel * self.out + start) * width..];
+                        let factors = S::as_simd_f32s(&factors[..result.len()]).0;
+                        let result = S::as_mut_simd_f32s(result).0;
+                        for (number, &factor) in result.iter_mut().zip(factors) {
+                            *number = simd.mul_f32s(*number, factor);
+                        }
+                    }
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Rows side by side: the layout that products read and may write.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::Cpu;
+use crate::{Cpu, Curve};
 
 /// Rows of a matrix, packed for products: `[panel][column][row of the panel]`.
 ///
@@ -44,7 +45,38 @@ impl Packed {
         packed
     }
 
-    /// Rows in panels, the last one's empty rows included.
+    /// g(x)/x of every number x in its place: what an activation multiplies by.
+    pub fn gate(&mut self, cpu: Cpu, curve: Curve) {
+        struct Gate<'a>(Curve, &'a mut [f32]);
+        impl WithSimd for Gate<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                self.0.apply_gate(simd, self.1);
+            }
+        }
+        self.data
+            .par_chunks_mut(1 << 14)
+            .for_each(|numbers| cpu.run(Gate(curve, numbers)));
+    }
+
+    /// The rows, `[rows, columns]`.
+    pub fn unpack(&self) -> Vec<f32> {
+        let mut x = vec![0.0; self.rows * self.columns];
+        let panel = self.columns * self.width;
+        x.par_chunks_mut(panel.max(1))
+            .zip(self.data.par_chunks(panel.max(1)))
+            .for_each(|(x, panel)| {
+                for (row, x) in x.chunks_exact_mut(self.columns).enumerate() {
+                    for (number, lanes) in x.iter_mut().zip(panel.chunks_exact(self.width)) {
+                        *number = lanes[row];
+                    }
+                }
+            });
+        x
+    }
+
+    /// Groups of rows that lie side by side; the last may have empty ones.
     pub(crate) fn panels(&self) -> usize {
         self.rows.div_ceil(self.width)
     }

@@ -205,6 +205,105 @@ pub fn row_norms(cpu: Cpu, x: &[f32], before: f32, result: &mut [f32]) {
         .for_each(|(x, result)| cpu.run(Norms(x, before, result)));
 }
 
+/// The sum of every row of square maps, `[map][row][column]`, without the
+/// number on the diagonal if `skip_own`.
+///
+/// # Panics
+/// `maps` does not consist of whole rows.
+pub fn row_sums(cpu: Cpu, maps: &[f32], columns: usize, skip_own: bool) -> Vec<f32> {
+    struct Sums<'a> {
+        rows: &'a [f32],
+        columns: usize,
+        own: Option<usize>,
+        sums: &'a mut [f32],
+    }
+    impl WithSimd for Sums<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let rows = self.rows.chunks_exact(self.columns);
+            for (index, (row, result)) in rows.zip(self.sums).enumerate() {
+                let own = self.own.map(|first| (first + index) % self.columns);
+                let (before, behind) = match own {
+                    Some(own) => (&row[..own], &row[own + 1..]),
+                    None => (row, &row[..0]),
+                };
+                let mut sum = simd.splat_f32s(0.0);
+                for part in [before, behind] {
+                    let (vectors, rest) = S::as_simd_f32s(part);
+                    for &vector in vectors {
+                        sum = simd.add_f32s(sum, vector);
+                    }
+                    sum = simd.add_f32s(sum, simd.partial_load_f32s(rest));
+                }
+                *result = simd.reduce_sum_f32s(sum);
+            }
+        }
+    }
+    assert_eq!(maps.len() % columns.max(1), 0, "whole rows");
+    let mut sums = vec![0.0; maps.len() / columns.max(1)];
+    let rows = rows_of_task(columns);
+    maps.par_chunks((rows * columns).max(1))
+        .zip(sums.par_chunks_mut(rows))
+        .enumerate()
+        .for_each(|(task, (part, sums))| {
+            let own = skip_own.then_some(task * rows);
+            cpu.run(Sums {
+                rows: part,
+                columns,
+                own,
+                sums,
+            });
+        });
+    sums
+}
+
+/// Rows of maps times a row of factors for each map: `[map][row][column]` by
+/// `[map][column]`.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) -> Vec<f32> {
+    struct Times<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    impl WithSimd for Times<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(rows, factors, results) = self;
+            let columns = factors.len();
+            let (factors, factors_rest) = S::as_simd_f32s(factors);
+            let results = results.chunks_exact_mut(columns);
+            for (row, result) in rows.chunks_exact(columns).zip(results) {
+                let (row, row_rest) = S::as_simd_f32s(row);
+                let (result, rest) = S::as_mut_simd_f32s(result);
+                for ((result, &number), &factor) in result.iter_mut().zip(row).zip(factors) {
+                    *result = simd.mul_f32s(number, factor);
+                }
+                for ((result, &number), &factor) in rest.iter_mut().zip(row_rest).zip(factors_rest)
+                {
+                    *result = number * factor;
+                }
+            }
+        }
+    }
+    let mut result = vec![0.0; maps.len()];
+    if maps.is_empty() {
+        return result;
+    }
+    let count = factors.len() / columns;
+    assert!(
+        factors.len() == count * columns && maps.len() % factors.len() == 0,
+        "unlike sizes"
+    );
+    let map = maps.len() / count;
+    result
+        .par_chunks_mut(map)
+        .zip(maps.par_chunks(map))
+        .zip(factors.par_chunks(columns))
+        .for_each(|((result, rows), factors)| cpu.run(Times(rows, factors, result)));
+    result
+}
+
 /// `result = x − mean(x)`; returns the mean.
 #[inline(always)]
 fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {

@@ -19,6 +19,13 @@ pub(crate) struct Left {
     pub(crate) stride: usize,
 }
 
+/// Where the rows of the right factor begin, and how far apart they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Right {
+    pub(crate) first: *const f32,
+    pub(crate) stride: usize,
+}
+
 /// Where the rows of a tile begin, and how far apart they are.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
@@ -32,15 +39,15 @@ pub(crate) struct Tile {
 /// `right[p]` and each row of the tile is two vectors wide.
 ///
 /// # Safety
-/// `left` has `count` rows of `k` numbers, `right` 2·`k` vectors, `tile`
-/// `count` rows of two vectors; `count` is in `1..=rows::<S>()`.
+/// `left` has `count` rows of `k` numbers, `right` `k` rows of two
+/// vectors, `tile` `count` rows of two vectors; `count` is in `1..=rows::<S>()`.
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
     simd: S,
     count: usize,
     k: usize,
     left: Left,
-    right: *const f32,
+    right: Right,
     tile: Tile,
 ) {
     macro_rules! of_rows {
@@ -60,7 +67,7 @@ unsafe fn fixed<S: Simd, const ROWS: usize>(
     simd: S,
     k: usize,
     left: Left,
-    right: *const f32,
+    right: Right,
     tile: Tile,
 ) {
     let lanes = S::F32_LANES;
@@ -79,7 +86,7 @@ unsafe fn fixed<S: Simd, const ROWS: usize>(
             }
         }
         for p in 0..k {
-            let right = right.add(p * 2 * lanes);
+            let right = right.first.add(p * right.stride);
             let right_first = right.cast::<S::f32s>().read_unaligned();
             let right_second = right.add(lanes).cast::<S::f32s>().read_unaligned();
             for i in 0..ROWS {

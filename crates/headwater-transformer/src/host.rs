@@ -6,7 +6,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use headwater_kernels::{self as kernels};
-use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias};
+use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias, Then};
 
 use crate::{Activation, FeedForward, LayerNorm, Linear};
 
@@ -175,7 +175,7 @@ impl Host {
             self.cpu,
             &self.pack(x),
             map,
-            Some(curve),
+            Then::Activation(curve),
             before.as_deref_mut(),
         );
         let before = before.map(|before| self.tensor(before, [batch, token, d_ff]));
@@ -206,6 +206,66 @@ impl Host {
             self.tensor(normalized, shape),
             self.tensor(scale, [batch, token, 1]),
         )
+    }
+
+    /// What a layer norm does to a part of its input: centred, scaled by γ,
+    /// divided by s, and β added if it is given.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, token, d_model]`; `scale`: s, `[batch, token, 1]`; result as `x`.
+    pub fn layer_norm_part(
+        self,
+        x: &Tensor<3>,
+        weight: &Tensor<1>,
+        bias: Option<&Tensor<1>>,
+        scale: &Tensor<3>,
+    ) -> Tensor<3> {
+        let shape = x.dims();
+        let (x, scale) = (self.contiguous(x), self.contiguous(scale));
+        let weight = self.contiguous(weight);
+        let bias = bias.map(|bias| self.contiguous(bias));
+        let mut part = vec![0.0; x.slice().len()];
+        kernels::layer_norm_part(
+            self.cpu,
+            x.slice(),
+            weight.slice(),
+            bias.as_ref().map(HostFloats::slice),
+            scale.slice(),
+            &mut part,
+        );
+        self.tensor(part, shape)
+    }
+
+    /// `(x W_1 ⊙ slope) W_2`, or with b_1 and b_2.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, token, d_model]`, as the result; `slope`: a row a token, d_ff columns.
+    pub fn sloped_feed_forward(
+        self,
+        x: &Tensor<3>,
+        block: &FeedForward,
+        slope: &Packed,
+        with_biases: bool,
+    ) -> Tensor<3> {
+        let [batch, token, _] = x.dims();
+        let weight = self.contiguous(&block.up.weight);
+        let bias = with_biases.then(|| self.contiguous(&block.up.bias));
+        let map = Affine {
+            weight: weight.slice(),
+            bias: bias.as_ref().map(HostFloats::slice),
+        };
+        let x = self.pack(x);
+        let hidden = kernels::linear_packed(self.cpu, &x, map, Then::Times(slope), None);
+        self.linear(&hidden, &block.down, with_biases, [batch, token])
+    }
+
+    /// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
+    pub fn row_norms(self, x: &Tensor<3>) -> Tensor<2> {
+        let [batch, token, _] = x.dims();
+        let x = self.contiguous(x);
+        let mut norms = vec![0.0; batch * token];
+        kernels::row_norms(self.cpu, x.slice(), 1.0, &mut norms);
+        self.tensor(norms, [batch, token])
     }
 
     /// `a + b`, of one shape.

@@ -1,0 +1,591 @@
+//! What the decomposition of attention needs of the transformed vectors
+//! `U^h_j = f^h(x_j) = v^h_j W_O^h`, without ever keeping them.
+//!
+//! Sources lie side by side in the vectors, so that a Gram matrix is made for
+//! all of them at once and no sum runs across a vector. U is made for some
+//! outputs of some sources at a time, used for everything, and forgotten.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::packed::transpose_strided;
+use crate::shared::Shared;
+use crate::tile::{self, Left, Right, Tile};
+use crate::{Cpu, HeadShape, HeadVectors};
+
+/// Squares underflow float32 below 1e-19, long before the vectors of small
+/// attention weights do. Whatever is squared is scaled by this power of two
+/// first, exactly, and its norm divided by it.
+pub const VECTOR_SCALE: f32 = (1_u32 << 30) as f32;
+
+/// The Gram matrices `G_j[h, g] = ⟨U^h_j, U^g_j⟩` of every source, scaled by
+/// [`VECTOR_SCALE`] squared.
+#[derive(Debug, Clone)]
+pub struct HeadGram {
+    /// `[sequence][block of sources][pair of heads][source of the block]`: for
+    /// every h the products with g = 0..=h, those with g < h twice as large.
+    data: Vec<f32>,
+    shape: HeadShape,
+    width: usize,
+}
+
+/// What [`transformed`] computes.
+#[derive(Debug)]
+pub struct Transformed {
+    /// The Gram matrices of U and, if a γ was given, of `γ ⊙ (U − mean(U))`.
+    pub grams: Vec<HeadGram>,
+    /// `Σ_h α^h_ii U^h_i`, `[batch, source, d_model]`, if own weights were given.
+    pub own: Option<Vec<f32>>,
+}
+
+/// Passes over the transformed vectors `U^h_j = v^h_j W_O^h` of all sources once.
+///
+/// `output` is W_O, `[d_model, head · d_head]`; `own_weights` α_ii, `[batch,
+/// head, source]`; `norm` the γ of a layer norm behind attention. Gram matrices
+/// are made only if `with_grams`. 2·source·d_model² FLOPs a sequence, and
+/// source·head²·d_model for each Gram matrix.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn transformed(
+    cpu: Cpu,
+    shape: HeadShape,
+    values: HeadVectors<'_>,
+    output: &[f32],
+    own_weights: Option<&[f32]>,
+    norm: Option<&[f32]>,
+    with_grams: bool,
+) -> Transformed {
+    let HeadShape {
+        batch,
+        heads,
+        d_head,
+        sources,
+        ..
+    } = shape;
+    let inner = heads * d_head;
+    let d_model = output.len() / inner;
+    assert_eq!(output.len(), d_model * inner, "whole rows of W_O");
+    assert!(norm.is_none_or(|norm| norm.len() == d_model), "one γ each");
+    assert!(
+        own_weights.is_none_or(|own| own.len() == batch * heads * sources),
+        "one weight each"
+    );
+    values.check(shape, sources);
+    let width = cpu.width();
+    let blocks = sources.div_ceil(width);
+    let values = packed_values(shape, values, width);
+    let pairs = heads * (heads + 1) / 2;
+    let kinds = match (with_grams, norm) {
+        (false, _) => 0,
+        (true, None) => 1,
+        (true, Some(_)) => 2,
+    };
+    // Both halves of the outputs are summed by themselves, however many threads there are.
+    let gram = batch * blocks * pairs * width;
+    let mut grams = vec![0.0; PARTS * kinds * gram];
+    let mut own = own_weights.map(|_| vec![0.0; batch * sources * d_model]);
+    let means = match norm {
+        Some(_) if with_grams => cpu.run(ColumnMeans { output, inner }),
+        _ => Vec::new(),
+    };
+    let shared_grams = Shared::new(&mut grams);
+    let shared_own = own.as_deref_mut().map(Shared::new);
+    (0..batch * blocks * PARTS)
+        .into_par_iter()
+        .for_each(|index| {
+            let (place, part) = (index / PARTS, index % PARTS);
+            cpu.run(Block {
+                shape,
+                values: &values[place * inner * width..][..inner * width],
+                output,
+                own_weights,
+                norm,
+                means: &means,
+                outputs: (part * d_model / PARTS, (part + 1) * d_model / PARTS),
+                d_model,
+                sequence: place / blocks,
+                first: place % blocks * width,
+                grams: std::array::from_fn(|kind| {
+                    let start = (part * kinds + kind) * gram + place * pairs * width;
+                    (kind < kinds).then(|| shared_grams.at(start, pairs * width))
+                }),
+                own: shared_own,
+            });
+        });
+    let (result, others) = grams.split_at_mut(kinds * gram);
+    for part in others.chunks_exact(result.len().max(1)) {
+        for (sum, part) in result.iter_mut().zip(part) {
+            *sum += part;
+        }
+    }
+    let grams = result.chunks_exact(gram.max(1)).take(kinds);
+    Transformed {
+        grams: grams
+            .map(|data| HeadGram {
+                data: data.to_vec(),
+                shape,
+                width,
+            })
+            .collect(),
+        own,
+    }
+}
+
+/// Parts of the outputs that are summed separately.
+const PARTS: usize = 2;
+
+/// Values as `[sequence][block of sources][head · d_head][source of the block]`,
+/// scaled by [`VECTOR_SCALE`].
+fn packed_values(shape: HeadShape, values: HeadVectors<'_>, width: usize) -> Vec<f32> {
+    let HeadShape {
+        batch,
+        heads,
+        d_head,
+        sources,
+        ..
+    } = shape;
+    let blocks = sources.div_ceil(width);
+    let inner = heads * d_head;
+    let mut packed = vec![0.0; batch * blocks * inner * width];
+    packed
+        .par_chunks_mut((inner * width).max(1))
+        .enumerate()
+        .for_each(|(place, packed)| {
+            let (sequence, first) = (place / blocks, place % blocks * width);
+            let count = width.min(sources - first);
+            for (head, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
+                let rows = &values.of(sequence, head)[first * values.token_stride..];
+                transpose_strided(rows, values.token_stride, count, d_head, packed, width);
+            }
+            packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
+        });
+    packed
+}
+
+/// The mean of every column of W_O: what the mean of U is made of.
+struct ColumnMeans<'a> {
+    output: &'a [f32],
+    inner: usize,
+}
+
+impl WithSimd for ColumnMeans<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
+        let mut sums = vec![0.0_f32; self.inner];
+        let rows = self.output.chunks_exact(self.inner);
+        let count = rows.len() as f32;
+        for row in rows {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum /= count);
+        sums
+    }
+}
+
+/// A part of the outputs for a block of sources.
+struct Block<'a> {
+    shape: HeadShape,
+    /// `[head · d_head][source of the block]`.
+    values: &'a [f32],
+    output: &'a [f32],
+    own_weights: Option<&'a [f32]>,
+    norm: Option<&'a [f32]>,
+    means: &'a [f32],
+    outputs: (usize, usize),
+    d_model: usize,
+    sequence: usize,
+    /// The block's first source.
+    first: usize,
+    grams: [Option<*mut f32>; 2],
+    own: Option<Shared>,
+}
+
+// SAFETY: each block writes to Gram matrices of its own.
+unsafe impl Send for Block<'_> {}
+
+/// Heads whose products are in registers together.
+const HEADS: usize = 4;
+/// Tiles of outputs for which U is made at a time.
+const TILES: usize = 8;
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let HeadShape {
+            heads,
+            d_head,
+            sources,
+            ..
+        } = self.shape;
+        let inner = heads * d_head;
+        let width = 2 * S::F32_LANES;
+        let tile_rows = tile::rows::<S>();
+        let chunk = TILES * tile_rows;
+        let head_groups = heads.div_ceil(HEADS);
+        // `[head][output of the chunk][source]`, filled up with heads of zeros.
+        let mut u = vec![0.0_f32; head_groups * HEADS * chunk * width];
+        // Rows a power of two apart would displace each other from the cache.
+        let stride = inner + 16;
+        let mut weights = vec![0.0_f32; chunk * stride];
+        let count = width.min(sources - self.first);
+        let own_weights = self.own_lanes(width, count);
+        let means = self.mean_lanes::<S>(simd);
+        let mut own = vec![0.0_f32; width];
+        let (start, end) = self.outputs;
+        for output in (start..end).step_by(chunk) {
+            let rows = chunk.min(end - output);
+            for row in 0..rows {
+                weights[row * stride..][..inner]
+                    .copy_from_slice(&self.output[(output + row) * inner..][..inner]);
+            }
+            for head in 0..heads {
+                for row in (0..rows).step_by(tile_rows) {
+                    let left = Left {
+                        first: weights[row * stride + head * d_head..].as_ptr(),
+                        stride,
+                    };
+                    let right = Right {
+                        first: self.values[head * d_head * width..].as_ptr(),
+                        stride: width,
+                    };
+                    let tile = Tile {
+                        first: u[(head * chunk + row) * width..].as_mut_ptr(),
+                        stride: width,
+                        accumulate: false,
+                    };
+                    // SAFETY: `weights`, `values` and `u` have these rows.
+                    unsafe {
+                        tile::multiply(simd, tile_rows.min(rows - row), d_head, left, right, tile);
+                    }
+                }
+            }
+            if let Some(result) = self.own {
+                for row in 0..rows {
+                    let mut sums = [simd.splat_f32s(0.0); 2];
+                    for head in 0..heads {
+                        let u = S::as_simd_f32s(&u[(head * chunk + row) * width..][..width]).0;
+                        let weights = S::as_simd_f32s(&own_weights[head * width..][..width]).0;
+                        sums[0] = simd.mul_add_f32s(u[0], weights[0], sums[0]);
+                        sums[1] = simd.mul_add_f32s(u[1], weights[1], sums[1]);
+                    }
+                    let lanes = S::as_mut_simd_f32s(&mut own).0;
+                    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+                    lanes[0] = simd.mul_f32s(sums[0], unscale);
+                    lanes[1] = simd.mul_f32s(sums[1], unscale);
+                    for (source, &value) in own[..count].iter().enumerate() {
+                        let token = self.sequence * sources + self.first + source;
+                        // SAFETY: no other block has these outputs of these sources.
+                        unsafe { *result.at(token * self.d_model + output + row, 1) = value };
+                    }
+                }
+            }
+            if let Some(gram) = self.grams[0] {
+                // SAFETY: the Gram matrices of this block alone, of every pair.
+                unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
+            }
+            if let (Some(gram), Some(norm)) = (self.grams[1], self.norm) {
+                for head in 0..heads {
+                    let mean = S::as_simd_f32s(&means[head * width..][..width]).0;
+                    for row in 0..rows {
+                        let factor = simd.splat_f32s(norm[output + row]);
+                        let u = &mut u[(head * chunk + row) * width..][..width];
+                        let u = S::as_mut_simd_f32s(u).0;
+                        u[0] = simd.mul_f32s(simd.sub_f32s(u[0], mean[0]), factor);
+                        u[1] = simd.mul_f32s(simd.sub_f32s(u[1], mean[1]), factor);
+                    }
+                }
+                // SAFETY: as above.
+                unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
+            }
+        }
+        for gram in self.grams.into_iter().flatten() {
+            for head in 0..heads {
+                let row = head * (head + 1) / 2 * width;
+                // SAFETY: as above.
+                let twice = unsafe { std::slice::from_raw_parts_mut(gram.add(row), head * width) };
+                twice.iter_mut().for_each(|product| *product *= 2.0);
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// α_ii as `[head][source of the block]`.
+    fn own_lanes(&self, width: usize, count: usize) -> Vec<f32> {
+        let Some(own_weights) = self.own_weights else {
+            return Vec::new();
+        };
+        let HeadShape { heads, sources, .. } = self.shape;
+        let mut lanes = vec![0.0; heads * width];
+        for (head, lanes) in lanes.chunks_exact_mut(width).enumerate() {
+            let start = (self.sequence * heads + head) * sources + self.first;
+            lanes[..count].copy_from_slice(&own_weights[start..start + count]);
+        }
+        lanes
+    }
+
+    /// The mean of U over the outputs, `[head][source of the block]`.
+    #[inline(always)]
+    fn mean_lanes<S: Simd>(&self, simd: S) -> Vec<f32> {
+        if self.means.is_empty() {
+            return Vec::new();
+        }
+        let HeadShape { heads, d_head, .. } = self.shape;
+        let width = 2 * S::F32_LANES;
+        let mut lanes = vec![0.0; heads * width];
+        for (head, lanes) in lanes.chunks_exact_mut(width).enumerate() {
+            let lanes = S::as_mut_simd_f32s(lanes).0;
+            for inner in head * d_head..(head + 1) * d_head {
+                let values = S::as_simd_f32s(&self.values[inner * width..][..width]).0;
+                let mean = simd.splat_f32s(self.means[inner]);
+                lanes[0] = simd.mul_add_f32s(values[0], mean, lanes[0]);
+                lanes[1] = simd.mul_add_f32s(values[1], mean, lanes[1]);
+            }
+        }
+        lanes
+    }
+}
+
+/// Adds the products of all pairs of heads over some outputs to a Gram matrix.
+///
+/// # Safety
+/// `gram` has two vectors for each pair with g ≤ h.
+#[inline(always)]
+unsafe fn accumulate<S: Simd>(
+    simd: S,
+    u: &[f32],
+    chunk: usize,
+    rows: usize,
+    heads: usize,
+    gram: *mut f32,
+) {
+    let lanes = S::F32_LANES;
+    let width = 2 * lanes;
+    for first in (0..heads).step_by(HEADS) {
+        for second in (0..=first).step_by(HEADS) {
+            for half in 0..2 {
+                let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
+                let (a, b) = (at(first), at(second));
+                let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
+                for row in 0..rows {
+                    let mut x = [simd.splat_f32s(0.0); HEADS];
+                    let mut y = [simd.splat_f32s(0.0); HEADS];
+                    for i in 0..HEADS {
+                        let offset = i * chunk * width + row * width;
+                        // SAFETY: U has rows for whole groups of heads.
+                        unsafe {
+                            x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
+                            y[i] = b.add(offset).cast::<S::f32s>().read_unaligned();
+                        }
+                    }
+                    for i in 0..HEADS {
+                        for j in 0..HEADS {
+                            sums[i * HEADS + j] =
+                                simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
+                        }
+                    }
+                }
+                for i in 0..HEADS.min(heads - first) {
+                    for j in 0..HEADS.min(first + i + 1 - second) {
+                        let (h, g) = (first + i, second + j);
+                        let pair = h * (h + 1) / 2 + g;
+                        // SAFETY: the caller's.
+                        unsafe {
+                            let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
+                            let sum = simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
+                            place.write_unaligned(sum);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl HeadGram {
+    fn pairs(&self) -> usize {
+        self.shape.heads * (self.shape.heads + 1) / 2
+    }
+
+    /// ‖U^h_j‖, `[batch, head, source]`.
+    pub fn transformed_norms(&self) -> Vec<f32> {
+        let HeadShape {
+            batch,
+            heads,
+            sources,
+            ..
+        } = self.shape;
+        let blocks = sources.div_ceil(self.width);
+        let mut norms = Vec::with_capacity(batch * heads * sources);
+        for sequence in 0..batch {
+            for head in 0..heads {
+                let pair = head * (head + 1) / 2 + head;
+                norms.extend((0..sources).map(|source| {
+                    let place = sequence * blocks + source / self.width;
+                    let at = (place * self.pairs() + pair) * self.width + source % self.width;
+                    self.data[at].sqrt() / VECTOR_SCALE
+                }));
+            }
+        }
+        norms
+    }
+
+    /// `‖Σ_h α^h_ij U^h_j‖ / s_i = sqrt(α_ijᵀ G_j α_ij) / s_i` for all pairs,
+    /// `[batch, target, source]`; on the diagonal the norms in `own`, `[batch, target]`.
+    ///
+    /// `weights`: α, `[batch, head, target, source]`; `scale`: s, `[batch,
+    /// target]`. target·source·head² FLOPs a sequence. Rounding can push a
+    /// form that is almost zero below it; it is clamped.
+    ///
+    /// # Panics
+    /// Sizes that do not fit together.
+    pub fn norms(
+        &self,
+        cpu: Cpu,
+        weights: &[f32],
+        targets: usize,
+        scale: Option<&[f32]>,
+        own: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let HeadShape {
+            batch,
+            heads,
+            sources,
+            ..
+        } = self.shape;
+        assert_eq!(weights.len(), batch * heads * targets * sources);
+        assert!(scale.is_none_or(|scale| scale.len() == batch * targets));
+        assert!(own.is_none_or(|own| own.len() == batch * targets));
+        let mut norms = vec![0.0; batch * targets * sources];
+        if norms.is_empty() {
+            return norms;
+        }
+        // Whole groups of targets of one sequence.
+        let chunks = targets.div_ceil(ROWS);
+        let shared = Shared::new(&mut norms);
+        (0..batch * chunks).into_par_iter().for_each(|index| {
+            let (sequence, first) = (index / chunks, index % chunks * ROWS);
+            let count = ROWS.min(targets - first);
+            let start = sequence * targets + first;
+            // SAFETY: no other task has these targets.
+            let norms = unsafe { shared.part(start * sources, count * sources) };
+            cpu.run(Forms {
+                gram: self,
+                weights,
+                targets,
+                sequence,
+                first,
+                norms: &mut *norms,
+            });
+            for (row, norms) in norms.chunks_exact_mut(sources).enumerate() {
+                if let Some(scale) = scale {
+                    let factor = 1.0 / scale[start + row];
+                    norms.iter_mut().for_each(|norm| *norm *= factor);
+                }
+                if let Some(own) = own {
+                    norms[first + row] = own[start + row];
+                }
+            }
+        });
+        norms
+    }
+}
+
+/// Targets of a task.
+const ROWS: usize = 16;
+/// Targets for which a Gram matrix is read once.
+const GROUP: usize = 4;
+
+/// Quadratic forms of some targets with all sources.
+struct Forms<'a> {
+    gram: &'a HeadGram,
+    weights: &'a [f32],
+    targets: usize,
+    sequence: usize,
+    first: usize,
+    norms: &'a mut [f32],
+}
+
+impl WithSimd for Forms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let HeadShape {
+            heads,
+            sources,
+            causal,
+            ..
+        } = self.gram.shape;
+        let lanes = S::F32_LANES;
+        let width = 2 * lanes;
+        let pairs = self.gram.pairs();
+        let blocks = sources.div_ceil(width);
+        let count = self.norms.len() / sources;
+        let mut alphas = vec![simd.splat_f32s(0.0); heads * GROUP];
+        let vectors = sources.div_ceil(lanes);
+        for vector in 0..vectors {
+            let source = vector * lanes;
+            if causal && source >= self.first + count {
+                break;
+            }
+            let kept = lanes.min(sources - source);
+            let place = (self.sequence * blocks + source / width) * pairs * width + source % width;
+            let gram = &self.gram.data[place..];
+            for group in (0..count).step_by(GROUP) {
+                let rows = GROUP.min(count - group);
+                for (head, alphas) in alphas.chunks_exact_mut(GROUP).enumerate() {
+                    for (row, alpha) in alphas[..rows].iter_mut().enumerate() {
+                        let target = self.first + group + row;
+                        let at = ((self.sequence * heads + head) * self.targets + target) * sources;
+                        *alpha = simd.partial_load_f32s(&self.weights[at + source..][..kept]);
+                    }
+                }
+                let mut forms = [simd.splat_f32s(0.0); GROUP];
+                let mut pair = 0;
+                for head in 0..heads {
+                    let mut inner = [simd.splat_f32s(0.0); GROUP];
+                    for other in 0..=head {
+                        let product = S::as_simd_f32s(&gram[pair * width..][..lanes]).0[0];
+                        for row in 0..GROUP {
+                            let alpha = alphas[other * GROUP + row];
+                            inner[row] = simd.mul_add_f32s(product, alpha, inner[row]);
+                        }
+                        pair += 1;
+                    }
+                    for row in 0..GROUP {
+                        let alpha = alphas[head * GROUP + row];
+                        forms[row] = simd.mul_add_f32s(alpha, inner[row], forms[row]);
+                    }
+                }
+                for (row, &form) in forms[..rows].iter().enumerate() {
+                    let form = simd.max_f32s(form, simd.splat_f32s(0.0));
+                    let norm =
+                        simd.mul_f32s(simd.sqrt_f32s(form), simd.splat_f32s(1.0 / VECTOR_SCALE));
+                    let norms = &mut self.norms[(group + row) * sources + source..][..kept];
+                    simd.partial_store_f32s(norms, norm);
+                }
+            }
+        }
+    }
+}
+
+/// The weights with which every source attends to itself, α_ii: `[batch, head, token]`.
+///
+/// `weights`: α, `[batch, head, token, token]`.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn diagonal(weights: &[f32], tokens: usize) -> Vec<f32> {
+    assert_eq!(weights.len() % (tokens * tokens).max(1), 0, "square maps");
+    let maps = weights.chunks_exact((tokens * tokens).max(1));
+    maps.flat_map(|map| map.iter().step_by(tokens + 1).copied())
+        .collect()
+}
