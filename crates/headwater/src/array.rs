@@ -131,6 +131,13 @@ impl Array {
         }
     }
 
+    /// The member of a batch of one, which has no padding: drops the first axis
+    /// and copies nothing.
+    pub(crate) fn only_member(mut self) -> Self {
+        assert_eq!(self.shape.remove(0), 1);
+        self
+    }
+
     /// One member of a padded batch: drops the first axis and cuts each axis
     /// named in `cuts` (counted without the batch axis) to so many tokens.
     pub(crate) fn member(&self, index: usize, cuts: &[(usize, usize)]) -> Self {

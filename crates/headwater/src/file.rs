@@ -208,40 +208,47 @@ impl AnalysisWriter {
         let written = file
             .set_len(layout.length)
             .and_then(|()| file.write_all(&layout.preamble));
-        written.map_err(|source| writer.failed(source))?;
+        written.map_err(failure(path))?;
         Ok(writer)
     }
 
     /// Writes one array at its place.
     pub(crate) fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
         let (offset, element) = self.places[key];
-        let encoded = encode(key, array, element)?;
-        if let Some(bytes) = &mut self.bytes {
-            bytes[offset as usize..][..encoded.len()].copy_from_slice(&encoded);
-            return Ok(());
+        let failed = failure(&self.path);
+        match &mut self.bytes {
+            Some(bytes) => {
+                let mut place = &mut bytes[offset as usize..];
+                encode(key, array, element, |piece| {
+                    place.write_all(piece).map_err(&failed)
+                })
+            }
+            None => {
+                let file = self.file.file();
+                file.seek(SeekFrom::Start(offset)).map_err(&failed)?;
+                encode(key, array, element, |piece| {
+                    file.write_all(piece).map_err(&failed)
+                })
+            }
         }
-        let file = self.file.file();
-        let written = file
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| file.write_all(&encoded));
-        written.map_err(|source| self.failed(source))
     }
 
     /// Gives the file its name.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         if let Some(bytes) = self.bytes.take() {
             let written = self.file.file().write_all(&bytes);
-            written.map_err(|source| self.failed(source))?;
+            written.map_err(failure(&self.path))?;
         }
         self.file.finish()
     }
+}
 
-    fn failed(&self, source: std::io::Error) -> Error {
-        Error::Io {
-            action: "write",
-            path: self.path.clone(),
-            source,
-        }
+/// For `map_err`: a file that cannot be written.
+fn failure(path: &Path) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
     }
 }
 
@@ -266,23 +273,41 @@ pub(crate) fn write_each(
     writers.into_iter().try_for_each(AnalysisWriter::finish)
 }
 
-/// The bytes of an array as it is stored.
-fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::with_capacity(array.len() * element.bytes());
+/// Bytes that are encoded before they are written: of a large array there is no
+/// second copy.
+const PIECE: usize = 1 << 16;
+
+/// Hands an array as it is stored to `write`, piece by piece.
+fn encode(
+    key: &ArrayKey,
+    array: &Array,
+    element: Element,
+    mut write: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut bytes = Vec::with_capacity(PIECE.min(array.len() * element.bytes()));
+    let mut put = |encoded: &[u8]| {
+        bytes.extend_from_slice(encoded);
+        if bytes.len() < PIECE {
+            return Ok(());
+        }
+        let written = write(&bytes);
+        bytes.clear();
+        written
+    };
     match (element, array.as_f32()) {
         (Element::F32, Some(values)) => {
             for value in values {
-                bytes.extend_from_slice(&value.to_le_bytes());
+                put(&value.to_le_bytes())?;
             }
         }
         (Element::F32, None) => {
             for value in array.iter() {
-                bytes.extend_from_slice(&(value as f32).to_le_bytes());
+                put(&(value as f32).to_le_bytes())?;
             }
         }
         (Element::F64, _) => {
             for value in array.iter() {
-                bytes.extend_from_slice(&value.to_le_bytes());
+                put(&value.to_le_bytes())?;
             }
         }
         (Element::F16, _) => {
@@ -294,10 +319,10 @@ fn encode(key: &ArrayKey, array: &Array, element: Element) -> Result<Vec<u8>, Er
                         value,
                     });
                 }
-                bytes.extend_from_slice(&half.to_le_bytes());
+                put(&half.to_le_bytes())?;
             }
         }
         (Element::I64, _) => unreachable!("`{key}` is not an array of ids"),
     }
-    Ok(bytes)
+    write(&bytes)
 }

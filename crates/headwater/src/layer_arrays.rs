@@ -35,14 +35,17 @@ impl<'a> Split<'a> {
         }
     }
 
-    pub(crate) fn send_hidden_states(&mut self, key: ArrayKey, array: &Array) -> Result<(), Error> {
+    pub(crate) fn send_hidden_states(&mut self, key: ArrayKey, array: Array) -> Result<(), Error> {
+        if self.targets.len() == 1 {
+            return (self.sink)(0, key, array.only_member());
+        }
         for (index, &tokens) in self.targets.iter().enumerate() {
             (self.sink)(index, key, array.member(index, &[(0, tokens)]))?;
         }
         Ok(())
     }
 
-    fn send(&mut self, place: Place, array: LayerArray, values: &Array) -> Result<(), Error> {
+    fn send(&mut self, place: Place, array: LayerArray, values: Array) -> Result<(), Error> {
         self.send_members(place, array, values, |member| member)
     }
 
@@ -51,9 +54,13 @@ impl<'a> Split<'a> {
         &mut self,
         place: Place,
         array: LayerArray,
-        values: &Array,
+        values: Array,
         of_member: impl Fn(Array) -> Array,
     ) -> Result<(), Error> {
+        let key = array.of(place.stack, place.layer);
+        if self.targets.len() == 1 {
+            return (self.sink)(0, key, of_member(values.only_member()));
+        }
         let axes = match array {
             // Read off as one value a target.
             LayerArray::ReconstructionError(_) => &[Axis::Target],
@@ -73,7 +80,6 @@ impl<'a> Split<'a> {
                     Axis::Source => Some((at, sources)),
                 })
                 .collect();
-            let key = array.of(place.stack, place.layer);
             (self.sink)(index, key, of_member(values.member(index, &cuts)))?;
         }
         Ok(())
@@ -88,7 +94,7 @@ fn send<const D: usize>(
     read_back: &mut ReadBack<'_, '_>,
 ) -> Result<(), Error> {
     read_back.send([tensor], move |[values], split| {
-        split.send(place, array, &values)
+        split.send(place, array, values)
     })
 }
 
@@ -129,9 +135,10 @@ pub(crate) fn send_segment(
     let by_weights = LayerArray::MixingRatio(MixingMeasure::AttentionWeights);
     if arrays.contains(&by_weights) {
         read_back.send([decomposition.mixing_weights()], move |[ratio], split| {
-            split.send(place, by_weights, &ratio)?;
+            let half = ratio.map(|ratio| ratio / 2.0);
+            split.send(place, by_weights, ratio)?;
             let with_residual = LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual);
-            split.send(place, with_residual, &ratio.map(|ratio| ratio / 2.0))
+            split.send(place, with_residual, half)
         })?;
     }
     for scope in decomposition.scopes() {
@@ -158,9 +165,9 @@ fn send_scope(
         ];
         read_back.send(both, move |[preserving, mixing], split| {
             let ratio = preserving.zip_map(&mixing, metrics::mixing_ratio);
-            split.send(place, LayerArray::PreservingNorms(scope), &preserving)?;
-            split.send(place, LayerArray::MixingNorms(scope), &mixing)?;
-            split.send(place, LayerArray::MixingRatio(scope.into()), &ratio)
+            split.send(place, LayerArray::PreservingNorms(scope), preserving)?;
+            split.send(place, LayerArray::MixingNorms(scope), mixing)?;
+            split.send(place, LayerArray::MixingRatio(scope.into()), ratio)
         })?;
     }
     let bias = LayerArray::BiasNorms(scope);
@@ -172,7 +179,7 @@ fn send_scope(
         read_back.send(
             [decomposition.reconstruction_errors()],
             move |[errors], split| {
-                split.send_members(place, error, &errors, |of_targets| of_targets.max())
+                split.send_members(place, error, errors, |of_targets| of_targets.max())
             },
         )?;
     }

@@ -181,7 +181,7 @@ impl<'a> Plan<'a> {
         let stack = self.stack;
         let key = ArrayKey::HiddenStates { stack, index };
         read_back.send([run.hidden_states()], move |[hidden], split| {
-            split.send_hidden_states(key, &hidden)
+            split.send_hidden_states(key, hidden)
         })
     }
 }
