@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
+use headwater_kernels::Packed;
 use headwater_transformer::{FeedForward, LayerNorm};
 
 use crate::norm_map::{Gram, OutputMap};
@@ -89,6 +90,8 @@ pub(crate) struct FeedForwardForm {
     pub(crate) input: Arc<HeadsForm>,
     pub(crate) block: FeedForward,
     pub(crate) slope: Slope,
+    /// What every target mixes in, behind W_1 alone, for the CPU's kernels.
+    pub(crate) mixed: OnceLock<Packed>,
     hidden_map: OnceLock<Tensor<3>>,
 }
 
@@ -98,6 +101,7 @@ impl FeedForwardForm {
             input,
             block,
             slope,
+            mixed: OnceLock::new(),
             hidden_map: OnceLock::new(),
         }
     }

@@ -13,75 +13,95 @@ use headwater_transformer::{Activation, Host, apply_activation, curve, sigmoid};
 /// The slopes of every target, made when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Slope {
-    /// What the activation is applied to, or the slopes themselves, `[batch, target, d_ff]`.
-    numbers: Tensor<3>,
-    /// The activation whose slope at `numbers` is meant.
-    of: Option<Activation>,
+    activation: Activation,
+    /// What the activation is applied to, `[batch, target, d_ff]`.
+    p: Tensor<3>,
+    /// The slopes, where they are not those from 0.
+    known: Option<Tensor<3>>,
+    before: OnceLock<Packed>,
     packed: OnceLock<Packed>,
 }
 
 impl Slope {
-    /// Slopes from 0, by what the activation is applied to.
-    pub(crate) fn from_zero(kind: Activation, p: Tensor<3>) -> Self {
+    /// The slopes at p: those from 0, or those that are `known`.
+    pub(crate) fn new(activation: Activation, p: Tensor<3>, known: Option<Tensor<3>>) -> Self {
         Self {
-            numbers: p,
-            of: Some(kind),
-            packed: OnceLock::new(),
-        }
-    }
-
-    /// Slopes that were computed already.
-    pub(crate) fn known(slopes: Tensor<3>) -> Self {
-        Self {
-            numbers: slopes,
-            of: None,
+            activation,
+            p,
+            known,
+            before: OnceLock::new(),
             packed: OnceLock::new(),
         }
     }
 
     /// `[batch, target, d_ff]`.
     pub(crate) fn tensor(&self) -> Tensor<3> {
-        match self.of {
-            Some(kind) => slope(kind, self.numbers.clone()),
-            None => self.numbers.clone(),
+        match &self.known {
+            Some(slopes) => slopes.clone(),
+            None => slope(self.activation, self.p.clone()),
         }
     }
 
-    /// Packed as the results of a product of all targets are.
+    /// p, packed as the results of a product of all targets are.
+    pub(crate) fn pre_activation(&self, host: Host) -> &Packed {
+        let [_, _, d_ff] = self.p.dims();
+        self.before
+            .get_or_init(|| Packed::new(host.cpu, host.contiguous(&self.p).slice(), d_ff))
+    }
+
+    /// The slopes, packed likewise.
     pub(crate) fn packed(&self, host: Host) -> &Packed {
-        self.packed.get_or_init(|| {
-            let (numbers, curve) = self.on_host();
-            let [_, _, d_ff] = numbers.dims();
-            pack(host, host.contiguous(&numbers).slice(), d_ff, curve)
+        self.packed.get_or_init(|| match self.curve() {
+            Some(curve) => {
+                let mut slopes = self.pre_activation(host).clone();
+                slopes.gate(host.cpu, curve);
+                slopes
+            }
+            None => {
+                let slopes = self.tensor();
+                let [_, _, d_ff] = slopes.dims();
+                Packed::new(host.cpu, host.contiguous(&slopes).slice(), d_ff)
+            }
         })
+    }
+
+    /// The slopes of some of the targets, counted through the batch.
+    pub(crate) fn of_rows(&self, host: Host, rows: &[usize]) -> Packed {
+        let slopes = host.rows(self.numbers().as_ref().unwrap_or(&self.p), rows);
+        let [_, _, d_ff] = slopes.dims();
+        self.pack(host, host.contiguous(&slopes).slice(), d_ff)
     }
 
     /// Packed for each member of the batch by itself.
     pub(crate) fn by_member(&self, host: Host) -> Vec<Packed> {
-        let (numbers, curve) = self.on_host();
-        let [_, targets, d_ff] = numbers.dims();
-        let numbers = host.contiguous(&numbers);
+        let [_, targets, d_ff] = self.p.dims();
+        let numbers = host.contiguous(self.numbers().as_ref().unwrap_or(&self.p));
         let members = numbers.slice().chunks_exact(targets * d_ff);
         members
-            .map(|member| pack(host, member, d_ff, curve))
+            .map(|member| self.pack(host, member, d_ff))
             .collect()
     }
 
-    /// The numbers, and the curve whose slope at them is left to be taken.
-    fn on_host(&self) -> (Tensor<3>, Option<Curve>) {
-        match self.of.map(curve) {
-            Some(Some(curve)) => (self.numbers.clone(), Some(curve)),
-            _ => (self.tensor(), None),
+    /// The activation's curve, where slopes are taken from p by it.
+    fn curve(&self) -> Option<Curve> {
+        match self.known {
+            Some(_) => None,
+            None => curve(self.activation),
         }
     }
-}
 
-fn pack(host: Host, numbers: &[f32], columns: usize, curve: Option<Curve>) -> Packed {
-    let mut packed = Packed::new(host.cpu, numbers, columns);
-    if let Some(curve) = curve {
-        packed.gate(host.cpu, curve);
+    /// The slopes as a tensor, where they are not taken from p by a curve.
+    fn numbers(&self) -> Option<Tensor<3>> {
+        self.curve().is_none().then(|| self.tensor())
     }
-    packed
+
+    fn pack(&self, host: Host, numbers: &[f32], columns: usize) -> Packed {
+        let mut packed = Packed::new(host.cpu, numbers, columns);
+        if let Some(curve) = self.curve() {
+            packed.gate(host.cpu, curve);
+        }
+        packed
+    }
 }
 
 /// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at

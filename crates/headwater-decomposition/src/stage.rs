@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Tensor;
 use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Transformed};
 use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Component, Host, HostFloats, Layer, LayerCapture, LayerNorm,
+    COMPONENTS_PER_BLOCK, Component, Host, HostFloats, Layer, LayerCapture, LayerNorm, Linear,
     MultiHeadAttention, apply_activation,
 };
 
@@ -295,13 +295,14 @@ fn feed_forward_form(
 ) -> Result<FeedForwardForm, Error> {
     let block = &shared.layer.feed_forward;
     let p = capture.pre_activation()?;
-    let slope = match shared.options.bias_treatment {
-        BiasTreatment::Player => Slope::from_zero(block.activation, p),
+    let known = match shared.options.bias_treatment {
+        BiasTreatment::Player => None,
         BiasTreatment::Fixed => {
             let beta = block.up.forward(previous.sum(Sum::Bias));
-            Slope::known(secant(block.activation, p, beta))
+            Some(secant(block.activation, p.clone(), beta))
         }
     };
+    let slope = Slope::new(block.activation, p, known);
     let Form::Heads(input) = &previous.form else {
         unreachable!("a layer has one feed-forward block");
     };
@@ -332,10 +333,112 @@ impl Stage {
             Step::Residual(None) if sum == Sum::Preserving => add(&before(), &self.shared.input),
             Step::Residual(None) => before(),
             Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
-            Step::FeedForward(form) => {
-                feed_forward(before(), form, self.shared.options.bias_treatment, sum)
-            }
+            Step::FeedForward(form) => match (Host::of(&self.output), sum) {
+                (Some(host), Sum::Preserving | Sum::Mixing) => {
+                    self.feed_forward_on_host(host, form, sum)
+                }
+                _ => feed_forward(before(), form, self.shared.options.bias_treatment, sum),
+            },
         }
+    }
+}
+
+/// A kept part is a small one, and is multiplied out, from this fraction of
+/// what it would be taken off.
+const SMALL: f32 = 0.125;
+
+impl Stage {
+    /// FF of what a target keeps or mixes in, `(v W_1 ⊙ slope) W_2`.
+    ///
+    /// The forward pass knows `p = (y_ii + Σ_{j≠i} y_ij + b_i) W_1 + b_1`. So
+    /// once what is mixed in went through W_1, what is kept is the rest, and one
+    /// of the three products is saved. What is kept nearly always is the larger
+    /// one: where it is not, [`SMALL`], digits would be lost, and its product is
+    /// made.
+    fn feed_forward_on_host(&self, host: Host, form: &FeedForwardForm, sum: Sum) -> Tensor<3> {
+        let previous = self.previous.as_ref().expect("attention comes before");
+        let up = |v: Tensor<3>| host.packed_product(&v, &form.block.up);
+        let mixed = form.mixed.get_or_init(|| up(previous.sum(Sum::Mixing)));
+        let slope = form.slope.packed(host);
+        let hidden = match (sum, previous.bias_of_rows(host)) {
+            (Sum::Mixing, _) => mixed.times(host.cpu, slope),
+            (_, None) => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
+            (_, Some(bias)) => {
+                let [by_scale, constant] = bias.through(host, &form.block.up);
+                let scale = host.contiguous(&bias.scale);
+                let before = form.slope.pre_activation(host);
+                let known = [&by_scale, &constant].map(|known| known.as_slice());
+                let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
+                let kept = previous.sum(Sum::Preserving);
+                let small = bias.small_rows(host, &kept, &previous.output);
+                if !small.is_empty() {
+                    let rows = |x: &Tensor<3>| host.rows(x, &small);
+                    let product = up(rows(&kept));
+                    let slope = form.slope.of_rows(host, &small);
+                    hidden.replace_rows(&small, &product.times(host.cpu, &slope));
+                }
+                hidden
+            }
+        };
+        let [batch, targets, _] = self.output.dims();
+        host.product(&hidden, &form.block.down, [batch, targets])
+    }
+
+    /// b_i behind the first layer norm, where it is known without a sum: what
+    /// comes before it is one vector for all targets.
+    fn bias_of_rows(&self, host: Host) -> Option<BiasOfRows> {
+        let Step::LayerNorm { norm, scale } = &self.step else {
+            return None;
+        };
+        let before = self.previous.as_ref()?.constant_bias()?;
+        let shape = [1, 1, before.dims()[0]];
+        let one = host.tensor(vec![1.0], [1, 1, 1]);
+        Some(BiasOfRows {
+            by_scale: host.layer_norm_part(&before.reshape(shape), &norm.weight, None, &one),
+            constant: norm.bias.clone().reshape(shape),
+            scale: scale.clone(),
+        })
+    }
+
+    /// b_i, if it is the same for all targets.
+    fn constant_bias(&self) -> Option<Tensor<1>> {
+        match &self.step {
+            Step::Attention => Some(self.shared.attention.output.bias.clone()),
+            Step::Residual(None) => self.previous.as_ref()?.constant_bias(),
+            _ => None,
+        }
+    }
+}
+
+/// `b_i = a/s_i + c`: the bias behind a layer norm.
+struct BiasOfRows {
+    /// a, `[1, 1, d_model]`.
+    by_scale: Tensor<3>,
+    /// c, `[1, 1, d_model]`.
+    constant: Tensor<3>,
+    /// s_i, `[batch, target, 1]`.
+    scale: Tensor<3>,
+}
+
+impl BiasOfRows {
+    /// `a W_1` and `c W_1 + b_1`.
+    fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
+        let by_scale = up.product(self.by_scale.clone());
+        let constant = up.forward(self.constant.clone());
+        [by_scale, constant].map(|row| host.contiguous(&row).slice().to_vec())
+    }
+
+    /// The rows of `kept` that are small beside what they would be taken off.
+    fn small_rows(&self, host: Host, kept: &Tensor<3>, sum: &Tensor<3>) -> Vec<usize> {
+        let norms = |x: &Tensor<3>| host.contiguous(&host.row_norms(x)).slice().to_vec();
+        let (by_scale, constant) = (norms(&self.by_scale)[0], norms(&self.constant)[0]);
+        let scales = host.contiguous(&self.scale);
+        let rows = norms(kept).into_iter().zip(norms(sum));
+        rows.zip(scales.slice())
+            .map(|((kept, sum), scale)| kept < SMALL * (sum + by_scale / scale + constant))
+            .enumerate()
+            .filter_map(|(row, is_small)| is_small.then_some(row))
+            .collect()
     }
 }
 
@@ -422,9 +525,8 @@ fn feed_forward(
     sum: Sum,
 ) -> Tensor<3> {
     let block = &form.block;
-    let is_fixed = sum == Sum::Bias && treatment == BiasTreatment::Fixed;
-    if let (Some(host), false) = (Host::of(&v), is_fixed) {
-        return host.sloped_feed_forward(&v, block, form.slope.packed(host), sum == Sum::Bias);
+    if let (Some(host), Sum::Bias, BiasTreatment::Player) = (Host::of(&v), sum, treatment) {
+        return host.sloped_feed_forward(&v, block, form.slope.packed(host));
     }
     match (sum, treatment) {
         (Sum::Bias, BiasTreatment::Player) => block

@@ -440,7 +440,10 @@ impl Head<'_> {
             let at = self.sequence * bias.batch_stride + target * bias.target_stride;
             let bias = &bias.data[at..][..visible];
             for (vector, bias) in vectors.iter_mut().zip(bias.chunks(S::F32_LANES)) {
-                let bias = simd.partial_load_f32s(bias);
+                let bias = match S::as_simd_f32s(bias).0.first() {
+                    Some(&whole) => whole,
+                    None => simd.partial_load_f32s(bias),
+                };
                 *vector = simd.mul_add_f32s(*vector, scale, bias);
                 largest = simd.max_f32s(largest, *vector);
             }

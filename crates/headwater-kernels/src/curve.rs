@@ -99,7 +99,10 @@ fn quick_gate<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
-    simd.div_f32s(one, simd.add_f32s(one, exp(simd, simd.neg_f32s(x))))
+    simd.div_f32s(
+        one,
+        simd.add_f32s(one, exp(simd, simd.mul_f32s(x, simd.splat_f32s(-1.0)))),
+    )
 }
 
 /// Φ(x) to about one unit in the last place of the larger of Φ(x) and Φ(−x);
@@ -112,7 +115,7 @@ fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 fn normal_distribution<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
     let z = simd.mul_f32s(
-        simd.abs_f32s(x),
+        simd.max_f32s(x, simd.mul_f32s(x, simd.splat_f32s(-1.0))),
         simd.splat_f32s(std::f32::consts::FRAC_1_SQRT_2),
     );
     let z = simd.min_f32s(z, simd.splat_f32s(10.5));
@@ -123,9 +126,11 @@ fn normal_distribution<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     }
     // The rounding of z² would be z² times as large in the exponential.
     let square = simd.mul_f32s(z, z);
-    let rest = simd.mul_add_f32s(z, z, simd.neg_f32s(square));
-    let decay = exp(simd, simd.neg_f32s(square));
-    let decay = simd.mul_add_f32s(simd.neg_f32s(decay), rest, decay);
+    let negative = simd.mul_f32s(square, simd.splat_f32s(-1.0));
+    let rest = simd.mul_add_f32s(z, z, negative);
+    let decay = exp(simd, negative);
+    let correction = simd.mul_f32s(decay, rest);
+    let decay = simd.sub_f32s(decay, correction);
     let tail = simd.mul_f32s(simd.mul_f32s(simd.splat_f32s(0.5), decay), scaled);
     // `tail`, or 1 − `tail` where x > 0.
     let rest = simd.mul_add_f32s(tail, simd.splat_f32s(-2.0), one);

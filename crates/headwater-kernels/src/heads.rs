@@ -545,7 +545,11 @@ impl WithSimd for Forms<'_> {
                     for (row, alpha) in alphas[..rows].iter_mut().enumerate() {
                         let target = self.first + group + row;
                         let at = ((self.sequence * heads + head) * self.targets + target) * sources;
-                        *alpha = simd.partial_load_f32s(&self.weights[at + source..][..kept]);
+                        let weights = &self.weights[at + source..][..kept];
+                        *alpha = match S::as_simd_f32s(weights).0.first() {
+                            Some(&whole) => whole,
+                            None => simd.partial_load_f32s(weights),
+                        };
                     }
                 }
                 let mut forms = [simd.splat_f32s(0.0); GROUP];
@@ -570,7 +574,10 @@ impl WithSimd for Forms<'_> {
                     let norm =
                         simd.mul_f32s(simd.sqrt_f32s(form), simd.splat_f32s(1.0 / VECTOR_SCALE));
                     let norms = &mut self.norms[(group + row) * sources + source..][..kept];
-                    simd.partial_store_f32s(norms, norm);
+                    match S::as_mut_simd_f32s(norms) {
+                        ([whole], _) => *whole = norm,
+                        (_, rest) => simd.partial_store_f32s(rest, norm),
+                    }
                 }
             }
         }

@@ -188,8 +188,10 @@ pub fn row_norms(cpu: Cpu, x: &[f32], before: f32, result: &mut [f32]) {
                         *sum = simd.mul_add_f32s(vector, vector, *sum);
                     }
                 }
-                let rest = simd.mul_f32s(simd.partial_load_f32s(rest), factor);
-                sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+                if !rest.is_empty() {
+                    let rest = simd.mul_f32s(simd.partial_load_f32s(rest), factor);
+                    sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+                }
                 *result = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1])).sqrt() / before;
             }
         }
@@ -234,7 +236,9 @@ pub fn row_sums(cpu: Cpu, maps: &[f32], columns: usize, skip_own: bool) -> Vec<f
                     for &vector in vectors {
                         sum = simd.add_f32s(sum, vector);
                     }
-                    sum = simd.add_f32s(sum, simd.partial_load_f32s(rest));
+                    if !rest.is_empty() {
+                        sum = simd.add_f32s(sum, simd.partial_load_f32s(rest));
+                    }
                 }
                 *result = simd.reduce_sum_f32s(sum);
             }
@@ -314,7 +318,9 @@ fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
             *sum = simd.add_f32s(*sum, vector);
         }
     }
-    sums[0] = simd.add_f32s(sums[0], simd.partial_load_f32s(rest));
+    if !rest.is_empty() {
+        sums[0] = simd.add_f32s(sums[0], simd.partial_load_f32s(rest));
+    }
     let sum = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
     let mean = sum / x.len() as f32;
     let (results, result_rest) = S::as_mut_simd_f32s(result);
@@ -337,8 +343,10 @@ fn square_sum<S: Simd>(simd: S, x: &[f32]) -> f32 {
             *sum = simd.mul_add_f32s(vector, vector, *sum);
         }
     }
-    let rest = simd.partial_load_f32s(rest);
-    sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+    if !rest.is_empty() {
+        let rest = simd.partial_load_f32s(rest);
+        sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
+    }
     simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]))
 }
 

@@ -236,7 +236,7 @@ impl Host {
         self.tensor(part, shape)
     }
 
-    /// `(x W_1 ⊙ slope) W_2`, or with b_1 and b_2.
+    /// `((x W_1 + b_1) ⊙ slope) W_2 + b_2`.
     ///
     /// # Shapes
     /// `x`: `[batch, token, d_model]`, as the result; `slope`: a row a token, d_ff columns.
@@ -245,18 +245,52 @@ impl Host {
         x: &Tensor<3>,
         block: &FeedForward,
         slope: &Packed,
-        with_biases: bool,
     ) -> Tensor<3> {
         let [batch, token, _] = x.dims();
         let weight = self.contiguous(&block.up.weight);
-        let bias = with_biases.then(|| self.contiguous(&block.up.bias));
+        let bias = self.contiguous(&block.up.bias);
         let map = Affine {
             weight: weight.slice(),
-            bias: bias.as_ref().map(HostFloats::slice),
+            bias: Some(bias.slice()),
         };
         let x = self.pack(x);
         let hidden = kernels::linear_packed(self.cpu, &x, map, Then::Times(slope), None);
-        self.linear(&hidden, &block.down, with_biases, [batch, token])
+        self.linear(&hidden, &block.down, true, [batch, token])
+    }
+
+    /// `x Wᵀ`, packed for the next product.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, token, in]`; result: a row a token, one column an output.
+    pub fn packed_product(self, x: &Tensor<3>, linear: &Linear) -> Packed {
+        let weight = self.contiguous(&linear.weight);
+        let map = Affine {
+            weight: weight.slice(),
+            bias: None,
+        };
+        kernels::linear_packed(self.cpu, &self.pack(x), map, Then::Nothing, None)
+    }
+
+    /// `x Wᵀ` of packed rows.
+    ///
+    /// # Shapes
+    /// `x`: batch · token rows; result `[batch, token, out]`.
+    pub fn product(self, x: &Packed, linear: &Linear, [batch, token]: [usize; 2]) -> Tensor<3> {
+        self.linear(x, linear, false, [batch, token])
+    }
+
+    /// Some rows of all tokens, counted through the batch.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, token, width]`; result `[1, rows.len(), width]`.
+    pub fn rows(self, x: &Tensor<3>, rows: &[usize]) -> Tensor<3> {
+        let [_, _, width] = x.dims();
+        let x = self.contiguous(x);
+        let mut picked = Vec::with_capacity(rows.len() * width);
+        for row in rows {
+            picked.extend_from_slice(&x.slice()[row * width..][..width]);
+        }
+        self.tensor(picked, [1, rows.len(), width])
     }
 
     /// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
