@@ -71,7 +71,7 @@ impl Host {
             burn::backend::flex::FlexTensor::from_data(data),
         );
         #[cfg(not(feature = "flex"))]
-        unreachable!("without the feature there is no host: {:?}", data.shape)
+        unreachable!("without the feature there is no host: {:?}", data.shape())
     }
 
     /// Packs the rows of `x` for products.
