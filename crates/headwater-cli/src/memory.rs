@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// What the program takes before it has loaded anything: its code, and the
 /// stacks and buffers of its threads.
-const PROGRAM: usize = 16 << 20;
+const PROGRAM: usize = 14 << 20;
 /// Bytes that a tokenizer takes for each byte of its files; 16 to 36 were
 /// measured, most for vocabularies with scores.
 const TOKENIZER: usize = 24;
@@ -22,26 +22,37 @@ const TOKENIZER: usize = 24;
 ///
 /// ```text
 /// weights       e P, and e N D for N positions that are computed and not read
+/// loading       the largest of: e × the parameters up to one + the size in the file of its
+///               tensor, if that is not looked at where it lies
+/// program       14 MiB + 24 × the size of the tokenizer's files
+/// total         program + max(loading, weights + activations + max(maps, e H T² + feed_forward))
+/// ```
+///
+/// In float32, with the CPU's own kernels, which make parts of s sources for p
+/// panels of 32 targets at a time:
+///
+/// ```text
+/// activations   e T (12 D + 3 F)
+/// maps          2 e H T²
+/// feed_forward  e D (F + D) + e (32 p + s H) (F + D) + 3 e T²
+/// ```
+///
+/// In float64, with s ≤ T sources and t ≤ T targets in a tile of feed-forward parts:
+///
+/// ```text
 /// activations   e T (20 D + 4 F) + 2 e H² T + min(32 MiB, e T H D)
 /// maps          4 e H T²
 /// feed_forward  e D F + e s H (F + D) + e s t (F + 2 D)
-/// loading       the largest of: e × the parameters up to one + the size in the file of its
-///               tensor, if that is not looked at where it lies
-/// program       16 MiB + 24 × the size of the tokenizer's files
-/// total         program + max(loading, weights + activations + max(maps, maps / 4 + feed_forward))
 /// ```
-///
-/// with s ≤ T sources and t ≤ T targets in a tile of feed-forward parts.
 ///
 /// A translation model's estimate is for a text and a translation of T tokens
 /// each: all parameters, a table that is used twice counted once, and the
 /// layer of the stack whose layers need more. The two stacks run one after the
 /// other, and of the encoder only its outputs are kept.
 ///
-/// Measured peaks, for models of 31 thousand to 110 million parameters and
-/// texts of 16 to 2048 tokens, lay between 10 % above and 30 % below; for
-/// translation models of 21 thousand to 74 million parameters and 16 to 1024
-/// tokens on each side, between 13 % above and 16 % below.
+/// Estimates were between 6 % below and 4 % above measured peaks, for models of
+/// 31 thousand to 124 million parameters, texts of 16 to 1024 tokens and
+/// translations of 32 to 512 tokens on each side, on a processor with AVX-512.
 ///
 /// A batch needs the activations and maps of each of its members at the
 /// length of the longest. On a device with its own memory the estimate is
@@ -51,12 +62,13 @@ pub(crate) struct MemoryEstimate {
     /// All parameters, one copy.
     pub(crate) weights: usize,
     /// Vectors of one layer: its captures, the sums of each scope, the
-    /// feed-forward block, a block of transformed vectors and their Gram matrices.
+    /// feed-forward block, transformed vectors and their Gram matrices.
     pub(crate) activations: usize,
     /// Matrices of one layer, from targets to sources by head: the attention
     /// weights and the largest step of the work on them.
     pub(crate) maps: usize,
-    /// One tile of the parts behind the feed-forward block.
+    /// The parts behind the feed-forward block that are in memory together,
+    /// and what they are made with.
     pub(crate) feed_forward: usize,
     /// The peak while the parameters are read one by one: a large vocabulary
     /// makes it the largest of all, if it has to be converted.
@@ -89,7 +101,7 @@ impl MemoryEstimate {
             .sum();
         weights += computed;
 
-        let layers = stacks.map(|stack| LayerEstimate::new(stack, tokens, element));
+        let layers = stacks.map(|stack| LayerEstimate::new(stack, tokens, precision));
         let layer = layers.max_by_key(LayerEstimate::peak);
         let layer = layer.expect("a model has a stack of layers");
         let program = PROGRAM + TOKENIZER * tokenizer_files(checkpoint);
@@ -142,11 +154,49 @@ fn tokenizer_files(checkpoint: &Checkpoint) -> usize {
 struct LayerEstimate {
     activations: usize,
     maps: usize,
+    /// Of the maps, the attention weights, which stay.
+    weights: usize,
     feed_forward: usize,
 }
 
+/// Targets in a panel, with the widest vectors.
+const PANEL: usize = 32;
+/// Panels of feed-forward parts that are in memory together.
+const PANELS: usize = 32;
+
 impl LayerEstimate {
-    fn new(stack: &Architecture, tokens: usize, element: usize) -> Self {
+    fn new(stack: &Architecture, tokens: usize, precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::of_kernels(stack, tokens),
+            Precision::F64 => Self::of_tensors(stack, tokens, precision.bytes()),
+        }
+    }
+
+    /// With the CPU's own kernels.
+    fn of_kernels(stack: &Architecture, tokens: usize) -> Self {
+        let &Architecture {
+            d_model,
+            d_ff,
+            n_heads,
+            ..
+        } = stack;
+        let element = size_of::<f32>();
+        let of_source = tokens.div_ceil(PANEL);
+        let sources = (PANELS / of_source).clamp(1, tokens);
+        let panels = PANELS.min(sources * of_source);
+        let weights = element * n_heads * tokens * tokens;
+        Self {
+            activations: element * tokens * (12 * d_model + 3 * d_ff),
+            maps: 2 * weights,
+            weights,
+            feed_forward: element
+                * ((d_model + PANEL * panels + sources * n_heads) * (d_ff + d_model)
+                    + 3 * tokens * tokens),
+        }
+    }
+
+    /// With Burn's operations.
+    fn of_tensors(stack: &Architecture, tokens: usize, element: usize) -> Self {
         let &Architecture {
             d_model,
             d_ff,
@@ -160,9 +210,11 @@ impl LayerEstimate {
         let tile = DecompositionOptions::default().tile_bytes;
         let sources = (tile / 4 / (element * n_heads * d_ff)).clamp(1, tokens);
         let targets = (tile * 3 / 4 / (2 * element * sources * (d_ff + d_model))).clamp(1, tokens);
+        let weights = element * n_heads * tokens * tokens;
         Self {
             activations,
-            maps: 4 * element * n_heads * tokens * tokens,
+            maps: 4 * weights,
+            weights,
             feed_forward: element
                 * (d_model * d_ff
                     + sources * n_heads * (d_ff + d_model)
@@ -171,7 +223,7 @@ impl LayerEstimate {
     }
 
     fn peak(&self) -> usize {
-        self.activations + self.maps.max(self.maps / 4 + self.feed_forward)
+        self.activations + self.maps.max(self.weights + self.feed_forward)
     }
 }
 
