@@ -8,7 +8,7 @@ use crate::Cpu;
 use crate::curve::exp;
 use crate::packed::transpose_strided;
 use crate::shared::Shared;
-use crate::tile::{self, Left, Right, Tile};
+use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 
 /// The sizes of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -226,13 +226,13 @@ impl WithSimd for Head<'_> {
             ..
         } = self.shape;
         let width = 2 * S::F32_LANES;
-        let padded = sources.next_multiple_of(width);
-        // Rows a power of two apart would displace each other from the cache.
-        let stride = padded + 16;
-        let block = (TILES * tile::rows::<S>()).min(targets);
+        let tile_rows = tile::rows::<S>();
+        let block = (TILES * tile_rows).min(targets);
         let values = self.packed_values(width);
         let keys = self.packed_keys(width);
-        let mut rows = vec![0.0_f32; block * stride];
+        // Weights as left factors: `[strip of sources][target of the block][source of the strip]`.
+        let mut rows = vec![0.0_f32; sources.div_ceil(DEPTH) * block * STRIDE];
+        let mut queries = vec![0.0_f32; block * STRIDE];
         let mut context = vec![0.0_f32; block * width];
         for start in (0..targets).step_by(block) {
             let count = block.min(targets - start);
@@ -247,61 +247,81 @@ impl WithSimd for Head<'_> {
                     weights,
                     ..
                 } => {
-                    let query = &query.of(self.sequence, self.head)[start * query.token_stride..];
-                    let left = Left {
-                        first: query.as_ptr(),
-                        stride: self.query_stride(),
-                    };
-                    let sizes = Sizes {
-                        rows: count,
-                        depth: d_head,
-                        columns: visible,
-                    };
-                    // SAFETY: `rows` and the packed keys are that large; the query
-                    // was checked to have these tokens.
-                    unsafe {
-                        multiply(simd, sizes, left, keys.as_ptr(), rows.as_mut_ptr(), stride);
+                    let query_rows =
+                        &query.of(self.sequence, self.head)[start * query.token_stride..];
+                    for inner in (0..d_head).step_by(DEPTH) {
+                        let depth = DEPTH.min(d_head - inner);
+                        for (row, query_row) in
+                            queries.chunks_exact_mut(STRIDE).take(count).enumerate()
+                        {
+                            let from = row * query.token_stride + inner;
+                            query_row[..depth].copy_from_slice(&query_rows[from..from + depth]);
+                        }
+                        for panel in 0..visible.div_ceil(width) {
+                            let source = panel * width;
+                            let right = Right {
+                                first: keys[(panel * d_head + inner) * width..][..depth * width]
+                                    .as_ptr(),
+                                stride: width,
+                            };
+                            for row in (0..count).step_by(tile_rows) {
+                                let at = strip(source, block) + row * STRIDE;
+                                let tile = Tile {
+                                    first: rows[at..].as_mut_ptr(),
+                                    stride: STRIDE,
+                                    accumulate: inner > 0,
+                                };
+                                let left = Left::Copied(queries[row * STRIDE..].as_ptr());
+                                let count = tile_rows.min(count - row);
+                                // SAFETY: `queries`, `keys` and `rows` have these rows,
+                                // and a strip is whole panels.
+                                unsafe { tile::multiply(simd, count, depth, left, right, tile) };
+                            }
+                        }
                     }
                     for (row, target) in (start..start + count).enumerate() {
-                        let row = &mut rows[row * stride..][..padded];
-                        self.softmax(simd, target, bias, row);
-                        if let Some(weights) = weights {
-                            // SAFETY: no other task has this head of this sequence.
-                            let weights = unsafe { weights.part(self.weight_row(target), sources) };
-                            weights.copy_from_slice(&row[..sources]);
+                        self.softmax(simd, target, bias, &mut rows[row * STRIDE..], block);
+                        let Some(weights) = weights else { continue };
+                        // SAFETY: no other task has this head of this sequence.
+                        let weights = unsafe { weights.part(self.weight_row(target), sources) };
+                        for (first, weights) in strips(sources).zip(weights.chunks_mut(DEPTH)) {
+                            let from = &rows[strip(first, block) + row * STRIDE..];
+                            weights.copy_from_slice(&from[..weights.len()]);
                         }
                     }
                 }
                 From::Weights { weights, skip_own } => {
                     for (row, target) in (start..start + count).enumerate() {
-                        let row = &mut rows[row * stride..][..sources];
-                        row.copy_from_slice(&weights[self.weight_row(target)..][..sources]);
+                        let weights = &weights[self.weight_row(target)..][..sources];
+                        for (first, weights) in strips(sources).zip(weights.chunks(DEPTH)) {
+                            let to = &mut rows[strip(first, block) + row * STRIDE..];
+                            to[..weights.len()].copy_from_slice(weights);
+                        }
                         if skip_own {
-                            row[target] = 0.0;
+                            rows[strip(target, block) + row * STRIDE] = 0.0;
                         }
                     }
                 }
             }
             for (panel, values) in values.chunks_exact(sources * width).enumerate() {
-                let left = Left {
-                    first: rows.as_ptr(),
-                    stride,
-                };
-                let sizes = Sizes {
-                    rows: count,
-                    depth: visible,
-                    columns: width,
-                };
-                // SAFETY: `rows`, `values` and `context` are that large.
-                unsafe {
-                    multiply(
-                        simd,
-                        sizes,
-                        left,
-                        values.as_ptr(),
-                        context.as_mut_ptr(),
-                        width,
-                    );
+                for first in strips(visible) {
+                    let depth = DEPTH.min(visible - first);
+                    let right = Right {
+                        first: values[first * width..][..depth * width].as_ptr(),
+                        stride: width,
+                    };
+                    for row in (0..count).step_by(tile_rows) {
+                        let left = &rows[strip(first, block) + row * STRIDE..];
+                        let tile = Tile {
+                            first: context[row * width..].as_mut_ptr(),
+                            stride: width,
+                            accumulate: first > 0,
+                        };
+                        let left = Left::Copied(left.as_ptr());
+                        let count = tile_rows.min(count - row);
+                        // SAFETY: `rows`, `values` and `context` have these rows.
+                        unsafe { tile::multiply(simd, count, depth, left, right, tile) };
+                    }
                 }
                 let column = panel * width;
                 let kept = width.min(d_head - column);
@@ -317,57 +337,17 @@ impl WithSimd for Head<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Sizes {
-    rows: usize,
-    depth: usize,
-    columns: usize,
+/// The first sources of strips of [`DEPTH`].
+fn strips(sources: usize) -> impl Iterator<Item = usize> {
+    (0..sources).step_by(DEPTH)
 }
 
-/// Some rows times a packed matrix, `[panel of columns][depth][column of the panel]`.
-///
-/// # Safety
-/// `left` has the rows, `right` the panels that hold the columns, `result` rows of as many panels.
-#[inline(always)]
-unsafe fn multiply<S: Simd>(
-    simd: S,
-    sizes: Sizes,
-    left: Left,
-    right: *const f32,
-    result: *mut f32,
-    stride: usize,
-) {
-    let width = 2 * S::F32_LANES;
-    for row in (0..sizes.rows).step_by(tile::rows::<S>()) {
-        let count = tile::rows::<S>().min(sizes.rows - row);
-        let left = Left {
-            first: left.first.wrapping_add(row * left.stride),
-            stride: left.stride,
-        };
-        for panel in 0..sizes.columns.div_ceil(width) {
-            let tile = Tile {
-                first: result.wrapping_add(row * stride + panel * width),
-                stride,
-                accumulate: false,
-            };
-            let right = Right {
-                first: right.wrapping_add(panel * sizes.depth * width),
-                stride: width,
-            };
-            // SAFETY: the caller's.
-            unsafe { tile::multiply(simd, count, sizes.depth, left, right, tile) };
-        }
-    }
+/// Where the weights for a source begin, of the first of `block` targets.
+fn strip(source: usize, block: usize) -> usize {
+    source / DEPTH * block * STRIDE + source % DEPTH
 }
 
 impl Head<'_> {
-    fn query_stride(&self) -> usize {
-        match self.from {
-            From::Scores { query, .. } => query.token_stride,
-            From::Weights { .. } => 0,
-        }
-    }
-
     /// Where a target's weights begin.
     fn weight_row(&self, target: usize) -> usize {
         let HeadShape {
@@ -417,51 +397,69 @@ impl Head<'_> {
     }
 
     /// Scores of a target to weights, in place; 0 behind the visible sources.
+    ///
+    /// `rows` begins with the target's first strip, of `block` targets each.
     #[inline(always)]
     fn softmax<S: Simd>(
         &self,
         simd: S,
         target: usize,
         bias: Option<ScoreBias<'_>>,
-        row: &mut [f32],
+        rows: &mut [f32],
+        block: usize,
     ) {
         let HeadShape {
             d_head, sources, ..
         } = self.shape;
+        let width = 2 * S::F32_LANES;
         let visible = match self.shape.causal {
             true => (target + 1).min(sources),
             false => sources,
         };
-        row[visible..].fill(f32::NEG_INFINITY);
+        let bias = bias.map(|bias| {
+            let at = self.sequence * bias.batch_stride + target * bias.target_stride;
+            &bias.data[at..][..visible]
+        });
         let scale = simd.splat_f32s(1.0 / (d_head as f32).sqrt());
         let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
-        let vectors = S::as_mut_simd_f32s(row).0;
-        if let Some(bias) = bias {
-            let at = self.sequence * bias.batch_stride + target * bias.target_stride;
-            let bias = &bias.data[at..][..visible];
-            for (vector, bias) in vectors.iter_mut().zip(bias.chunks(S::F32_LANES)) {
-                let bias = match S::as_simd_f32s(bias).0.first() {
-                    Some(&whole) => whole,
-                    None => simd.partial_load_f32s(bias),
-                };
-                *vector = simd.mul_add_f32s(*vector, scale, bias);
-                largest = simd.max_f32s(largest, *vector);
-            }
-        } else {
-            for vector in vectors.iter_mut() {
-                *vector = simd.mul_f32s(*vector, scale);
-                largest = simd.max_f32s(largest, *vector);
+        for first in strips(sources) {
+            let kept = DEPTH.min(sources - first);
+            let row = &mut rows[strip(first, block)..][..kept.next_multiple_of(width)];
+            let seen = visible.saturating_sub(first).min(kept);
+            row[seen..].fill(f32::NEG_INFINITY);
+            let vectors = S::as_mut_simd_f32s(row).0;
+            if let Some(bias) = bias {
+                let bias = bias.get(first..first + seen).unwrap_or(&[]);
+                for (vector, bias) in vectors.iter_mut().zip(bias.chunks(S::F32_LANES)) {
+                    let bias = match S::as_simd_f32s(bias).0.first() {
+                        Some(&whole) => whole,
+                        None => simd.partial_load_f32s(bias),
+                    };
+                    *vector = simd.mul_add_f32s(*vector, scale, bias);
+                    largest = simd.max_f32s(largest, *vector);
+                }
+            } else {
+                for vector in vectors {
+                    *vector = simd.mul_f32s(*vector, scale);
+                    largest = simd.max_f32s(largest, *vector);
+                }
             }
         }
         let largest = simd.splat_f32s(simd.reduce_max_f32s(largest));
         let mut sum = simd.splat_f32s(0.0);
-        for vector in vectors.iter_mut() {
-            *vector = exp(simd, simd.sub_f32s(*vector, largest));
-            sum = simd.add_f32s(sum, *vector);
+        for first in strips(sources) {
+            let kept = DEPTH.min(sources - first).next_multiple_of(width);
+            for vector in S::as_mut_simd_f32s(&mut rows[strip(first, block)..][..kept]).0 {
+                *vector = exp(simd, simd.sub_f32s(*vector, largest));
+                sum = simd.add_f32s(sum, *vector);
+            }
         }
         let factor = simd.splat_f32s(1.0 / simd.reduce_sum_f32s(sum));
-        for vector in vectors.iter_mut() {
-            *vector = simd.mul_f32s(*vector, factor);
+        for first in strips(sources) {
+            let kept = DEPTH.min(sources - first).next_multiple_of(width);
+            for vector in S::as_mut_simd_f32s(&mut rows[strip(first, block)..][..kept]).0 {
+                *vector = simd.mul_f32s(*vector, factor);
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::packed::transpose_strided;
 use crate::shared::Shared;
-use crate::tile::{self, Left, Right, Tile};
+use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors};
 
 /// Squares underflow float32 below 1e-19, long before the vectors of small
@@ -224,16 +224,14 @@ impl WithSimd for Block<'_> {
             sources,
             ..
         } = self.shape;
-        let inner = heads * d_head;
+        let inner_width = heads * d_head;
         let width = 2 * S::F32_LANES;
         let tile_rows = tile::rows::<S>();
         let chunk = TILES * tile_rows;
         let head_groups = heads.div_ceil(HEADS);
         // `[head][output of the chunk][source]`, filled up with heads of zeros.
         let mut u = vec![0.0_f32; head_groups * HEADS * chunk * width];
-        // Rows a power of two apart would displace each other from the cache.
-        let stride = inner + 16;
-        let mut weights = vec![0.0_f32; chunk * stride];
+        let mut weights = vec![0.0_f32; chunk * STRIDE];
         let count = width.min(sources - self.first);
         let own_weights = self.own_lanes(width, count);
         let means = self.mean_lanes::<S>(simd);
@@ -241,28 +239,28 @@ impl WithSimd for Block<'_> {
         let (start, end) = self.outputs;
         for output in (start..end).step_by(chunk) {
             let rows = chunk.min(end - output);
-            for row in 0..rows {
-                weights[row * stride..][..inner]
-                    .copy_from_slice(&self.output[(output + row) * inner..][..inner]);
-            }
             for head in 0..heads {
-                for row in (0..rows).step_by(tile_rows) {
-                    let left = Left {
-                        first: weights[row * stride + head * d_head..].as_ptr(),
-                        stride,
-                    };
+                for inner in (0..d_head).step_by(DEPTH) {
+                    let depth = DEPTH.min(d_head - inner);
+                    let column = head * d_head + inner;
+                    for row in 0..rows {
+                        let output = &self.output[(output + row) * inner_width + column..];
+                        weights[row * STRIDE..][..depth].copy_from_slice(&output[..depth]);
+                    }
                     let right = Right {
-                        first: self.values[head * d_head * width..].as_ptr(),
+                        first: self.values[column * width..][..depth * width].as_ptr(),
                         stride: width,
                     };
-                    let tile = Tile {
-                        first: u[(head * chunk + row) * width..].as_mut_ptr(),
-                        stride: width,
-                        accumulate: false,
-                    };
-                    // SAFETY: `weights`, `values` and `u` have these rows.
-                    unsafe {
-                        tile::multiply(simd, tile_rows.min(rows - row), d_head, left, right, tile);
+                    for row in (0..rows).step_by(tile_rows) {
+                        let left = Left::Copied(weights[row * STRIDE..].as_ptr());
+                        let tile = Tile {
+                            first: u[(head * chunk + row) * width..].as_mut_ptr(),
+                            stride: width,
+                            accumulate: inner > 0,
+                        };
+                        let count = tile_rows.min(rows - row);
+                        // SAFETY: `weights`, `values` and `u` have these rows.
+                        unsafe { tile::multiply(simd, count, depth, left, right, tile) };
                     }
                 }
             }

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::shared::Shared;
-use crate::tile::{self, Left, Right, Tile};
+use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, Curve, Packed};
 
 /// An affine map.
@@ -20,11 +20,6 @@ pub struct Affine<'a> {
     pub bias: Option<&'a [f32]>,
 }
 
-/// Columns of W that are multiplied at a time: a tile's rows of them stay in
-/// the first-level cache.
-const DEPTH: usize = 512;
-/// Rows of W that lie apart by a power of two would displace each other from the cache.
-const PADDED_DEPTH: usize = DEPTH + 16;
 /// Tiles of rows of W whose columns stay in the second-level cache.
 const BLOCKS: usize = 8;
 /// Panels of x whose results stay in the cache.
@@ -157,7 +152,7 @@ impl WithSimd for Task<'_> {
         let count = end - start;
         let columns = self.x.columns;
         let panels = self.x.panels();
-        let mut weights = vec![0.0_f32; count * PADDED_DEPTH];
+        let mut weights = vec![0.0_f32; count * STRIDE];
         let mut scratch = match self.target {
             Target::Rows(_) => vec![0.0_f32; PANELS.min(panels) * count * width],
             _ => Vec::new(),
@@ -169,7 +164,7 @@ impl WithSimd for Task<'_> {
                 let depth = DEPTH.min(columns - column);
                 for row in 0..count {
                     let from = (start + row) * columns + column;
-                    weights[row * PADDED_DEPTH..][..depth]
+                    weights[row * STRIDE..][..depth]
                         .copy_from_slice(&self.map.weight[from..from + depth]);
                 }
                 for panel in first_panel..last_panel {
@@ -179,10 +174,7 @@ impl WithSimd for Task<'_> {
                         stride: width,
                     };
                     for row in (0..count).step_by(rows) {
-                        let left = Left {
-                            first: weights[row * PADDED_DEPTH..].as_ptr(),
-                            stride: PADDED_DEPTH,
-                        };
+                        let left = Left::Copied(weights[row * STRIDE..].as_ptr());
                         let tile = Tile {
                             first: self
                                 .result(panel, first_panel, scratch, width)

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::heads::VECTOR_SCALE;
 use crate::linear::{Affine, Then, linear, linear_packed};
 use crate::shared::Shared;
-use crate::tile::{self, Left, Right, Tile};
+use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors, Packed};
 
 /// A feed-forward block behind attention, whose maps are wanted.
@@ -321,6 +321,7 @@ impl WithSimd for BySource<'_> {
         let kept = width.min(self.columns - self.first);
         // The columns in order, filled up with zeros.
         let mut right = vec![0.0_f32; d_head * width];
+        let mut left = vec![0.0_f32; rows * STRIDE];
         let mut products = vec![0.0_f32; rows * width];
         for head in 0..heads {
             for (inner, right) in right.chunks_exact_mut(width).enumerate() {
@@ -329,28 +330,25 @@ impl WithSimd for BySource<'_> {
             }
             let values = self.maps.values.of(self.maps.sequence, head);
             for (group, sources) in self.sources.chunks(rows).enumerate() {
-                let stride = self.maps.values.token_stride;
-                let values = &values[sources[0] * stride..];
-                assert!(
-                    values.len() >= (sources.len() - 1) * stride + d_head,
-                    "values"
-                );
-                let left = Left {
-                    first: values.as_ptr(),
-                    stride,
-                };
-                let right = Right {
-                    first: right.as_ptr(),
-                    stride: width,
-                };
-                let tile = Tile {
-                    first: products.as_mut_ptr(),
-                    stride: width,
-                    accumulate: false,
-                };
-                // SAFETY: sources follow each other, and their values are there;
-                // `right` and `products` are that large.
-                unsafe { tile::multiply(simd, sources.len(), d_head, left, right, tile) };
+                for inner in (0..d_head).step_by(DEPTH) {
+                    let depth = DEPTH.min(d_head - inner);
+                    for (&source, left) in sources.iter().zip(left.chunks_exact_mut(STRIDE)) {
+                        let value = &values[source * self.maps.values.token_stride + inner..];
+                        left[..depth].copy_from_slice(&value[..depth]);
+                    }
+                    let right = Right {
+                        first: right[inner * width..].as_ptr(),
+                        stride: width,
+                    };
+                    let tile = Tile {
+                        first: products.as_mut_ptr(),
+                        stride: width,
+                        accumulate: inner > 0,
+                    };
+                    let left = Left::Copied(left.as_ptr());
+                    // SAFETY: `left`, `right` and `products` are that large.
+                    unsafe { tile::multiply(simd, sources.len(), depth, left, right, tile) };
+                }
                 for (row, products) in products.chunks_exact(width).take(sources.len()).enumerate()
                 {
                     let source = group * rows + row;
@@ -406,10 +404,7 @@ impl WithSimd for Combine<'_> {
         let columns = self.result.len() / width;
         for column in (0..columns).step_by(rows) {
             let count = rows.min(columns - column);
-            let left = Left {
-                first: self.by_source[column * heads..].as_ptr(),
-                stride: heads,
-            };
+            let left = Left::Strided(self.by_source[column * heads..].as_ptr(), heads);
             let right = Right {
                 first: weights.as_ptr(),
                 stride: width,

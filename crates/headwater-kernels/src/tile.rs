@@ -12,11 +12,20 @@ pub(crate) fn rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { MAX_ROWS } else { 6 }
 }
 
+/// Columns of the left factor that are multiplied at a time.
+pub(crate) const DEPTH: usize = 512;
+/// How far apart the rows of a left factor are that is copied for it. Known to
+/// the compiler, it leaves one address to count up instead of one a row; and
+/// rows a power of two apart would displace each other from the cache.
+pub(crate) const STRIDE: usize = DEPTH + 16;
+
 /// Where the rows of the left factor begin, and how far apart they are.
 #[derive(Clone, Copy)]
-pub(crate) struct Left {
-    pub(crate) first: *const f32,
-    pub(crate) stride: usize,
+pub(crate) enum Left {
+    /// [`STRIDE`] apart.
+    Copied(*const f32),
+    /// So far apart.
+    Strided(*const f32, usize),
 }
 
 /// Where the rows of the right factor begin, and how far apart they are.
@@ -53,8 +62,16 @@ pub(crate) unsafe fn multiply<S: Simd>(
     macro_rules! of_rows {
         ($($rows:literal)*) => {
             match count {
-                // SAFETY: the caller's.
-                $($rows => unsafe { fixed::<S, $rows>(simd, k, left, right, tile) },)*
+                $($rows => match left {
+                    Left::Copied(first) => {
+                        // SAFETY: the caller's.
+                        unsafe { fixed::<S, $rows>(simd, k, first, STRIDE, right, tile) }
+                    }
+                    Left::Strided(first, stride) => {
+                        // SAFETY: the caller's.
+                        unsafe { fixed::<S, $rows>(simd, k, first, stride, right, tile) }
+                    }
+                },)*
                 _ => unreachable!("a tile has at most {MAX_ROWS} rows"),
             }
         };
@@ -66,7 +83,8 @@ pub(crate) unsafe fn multiply<S: Simd>(
 unsafe fn fixed<S: Simd, const ROWS: usize>(
     simd: S,
     k: usize,
-    left: Left,
+    left: *const f32,
+    stride: usize,
     right: Right,
     tile: Tile,
 ) {
@@ -90,7 +108,7 @@ unsafe fn fixed<S: Simd, const ROWS: usize>(
             let right_first = right.cast::<S::f32s>().read_unaligned();
             let right_second = right.add(lanes).cast::<S::f32s>().read_unaligned();
             for i in 0..ROWS {
-                let factor = simd.splat_f32s(*left.first.add(i * left.stride + p));
+                let factor = simd.splat_f32s(*left.add(i * stride + p));
                 first[i] = simd.mul_add_f32s(factor, right_first, first[i]);
                 second[i] = simd.mul_add_f32s(factor, right_second, second[i]);
             }
