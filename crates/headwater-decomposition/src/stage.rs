@@ -423,9 +423,14 @@ struct BiasOfRows {
 impl BiasOfRows {
     /// `a W_1` and `c W_1 + b_1`.
     fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
-        let by_scale = up.product(self.by_scale.clone());
-        let constant = up.forward(self.constant.clone());
-        [by_scale, constant].map(|row| host.contiguous(&row).slice().to_vec())
+        let weight = host.contiguous(&up.weight);
+        let times = |x: &Tensor<3>| {
+            kernels::rows_times_vector(host.cpu, weight.slice(), host.contiguous(x).slice())
+        };
+        let bias = host.contiguous(&up.bias);
+        let constant = times(&self.constant).into_iter().zip(bias.slice());
+        let constant = constant.map(|(product, bias)| product + bias).collect();
+        [times(&self.by_scale), constant]
     }
 
     /// The rows of `kept` that are small beside what they would be taken off.

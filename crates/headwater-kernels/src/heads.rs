@@ -91,26 +91,37 @@ pub fn transformed(
     };
     let shared_grams = Shared::new(&mut grams);
     let shared_own = own.as_deref_mut().map(Shared::new);
-    (0..batch * blocks * PARTS)
+    let groups = blocks.div_ceil(BLOCKS);
+    (0..batch * groups * PARTS)
         .into_par_iter()
         .for_each(|index| {
             let (place, part) = (index / PARTS, index % PARTS);
-            cpu.run(Block {
+            let (sequence, first) = (place / groups, place % groups * BLOCKS);
+            let of_block = |block: usize| {
+                let place = sequence * blocks + block;
+                Block {
+                    shape,
+                    values: &values[place * inner * width..][..inner * width],
+                    own_weights,
+                    means: &means,
+                    d_model,
+                    sequence,
+                    first: block * width,
+                    grams: std::array::from_fn(|kind| {
+                        let start = (part * kinds + kind) * gram + place * pairs * width;
+                        (kind < kinds).then(|| shared_grams.at(start, pairs * width))
+                    }),
+                    own: shared_own,
+                }
+            };
+            cpu.run(Blocks {
                 shape,
-                values: &values[place * inner * width..][..inner * width],
                 output,
-                own_weights,
                 norm,
-                means: &means,
                 outputs: (part * d_model / PARTS, (part + 1) * d_model / PARTS),
-                d_model,
-                sequence: place / blocks,
-                first: place % blocks * width,
-                grams: std::array::from_fn(|kind| {
-                    let start = (part * kinds + kind) * gram + place * pairs * width;
-                    (kind < kinds).then(|| shared_grams.at(start, pairs * width))
-                }),
-                own: shared_own,
+                blocks: (first..(first + BLOCKS).min(blocks))
+                    .map(of_block)
+                    .collect(),
             });
         });
     let (result, others) = grams.split_at_mut(kinds * gram);
@@ -187,16 +198,25 @@ impl WithSimd for ColumnMeans<'_> {
     }
 }
 
-/// A part of the outputs for a block of sources.
+/// Blocks of sources for which W_O is looked at once.
+const BLOCKS: usize = 4;
+
+/// A part of the outputs for some blocks of sources.
+struct Blocks<'a> {
+    shape: HeadShape,
+    output: &'a [f32],
+    norm: Option<&'a [f32]>,
+    outputs: (usize, usize),
+    blocks: Vec<Block<'a>>,
+}
+
+/// A block of sources.
 struct Block<'a> {
     shape: HeadShape,
     /// `[head · d_head][source of the block]`.
     values: &'a [f32],
-    output: &'a [f32],
     own_weights: Option<&'a [f32]>,
-    norm: Option<&'a [f32]>,
     means: &'a [f32],
-    outputs: (usize, usize),
     d_model: usize,
     sequence: usize,
     /// The block's first source.
@@ -205,25 +225,43 @@ struct Block<'a> {
     own: Option<Shared>,
 }
 
-// SAFETY: each block writes to Gram matrices of its own.
-unsafe impl Send for Block<'_> {}
-
 /// Heads whose products are in registers together.
 const HEADS: usize = 4;
 /// Tiles of outputs for which U is made at a time.
 const TILES: usize = 8;
 
-impl WithSimd for Block<'_> {
+/// Rows of W_O as left factors, strips of at most [`DEPTH`] columns side by side.
+#[derive(Clone, Copy)]
+struct Strips {
+    d_head: usize,
+    heads: usize,
+}
+
+impl Strips {
+    /// Strips of all heads.
+    fn count(self) -> usize {
+        match self.d_head > DEPTH {
+            true => self.heads * self.d_head.div_ceil(DEPTH),
+            false => self.heads.div_ceil(DEPTH / self.d_head),
+        }
+    }
+
+    /// The strip and the column in it where the numbers of a head from `inner` on begin.
+    fn place(self, head: usize, inner: usize) -> (usize, usize) {
+        if self.d_head > DEPTH {
+            return (head * self.d_head.div_ceil(DEPTH) + inner / DEPTH, 0);
+        }
+        let heads = DEPTH / self.d_head;
+        (head / heads, head % heads * self.d_head)
+    }
+}
+
+impl WithSimd for Blocks<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let HeadShape {
-            heads,
-            d_head,
-            sources,
-            ..
-        } = self.shape;
+        let HeadShape { heads, d_head, .. } = self.shape;
         let inner_width = heads * d_head;
         let width = 2 * S::F32_LANES;
         let tile_rows = tile::rows::<S>();
@@ -231,79 +269,100 @@ impl WithSimd for Block<'_> {
         let head_groups = heads.div_ceil(HEADS);
         // `[head][output of the chunk][source]`, filled up with heads of zeros.
         let mut u = vec![0.0_f32; head_groups * HEADS * chunk * width];
-        let mut weights = vec![0.0_f32; chunk * STRIDE];
-        let count = width.min(sources - self.first);
-        let own_weights = self.own_lanes(width, count);
-        let means = self.mean_lanes::<S>(simd);
+        let strips = Strips { d_head, heads };
+        let mut weights = vec![0.0_f32; strips.count() * chunk * STRIDE];
+        let own_weights: Vec<_> = self
+            .blocks
+            .iter()
+            .map(|block| block.own_lanes(width))
+            .collect();
+        let means: Vec<_> = self
+            .blocks
+            .iter()
+            .map(|block| block.mean_lanes::<S>(simd))
+            .collect();
         let mut own = vec![0.0_f32; width];
         let (start, end) = self.outputs;
         for output in (start..end).step_by(chunk) {
             let rows = chunk.min(end - output);
             for head in 0..heads {
                 for inner in (0..d_head).step_by(DEPTH) {
+                    let (strip, column) = strips.place(head, inner);
                     let depth = DEPTH.min(d_head - inner);
-                    let column = head * d_head + inner;
                     for row in 0..rows {
-                        let output = &self.output[(output + row) * inner_width + column..];
-                        weights[row * STRIDE..][..depth].copy_from_slice(&output[..depth]);
-                    }
-                    let right = Right {
-                        first: self.values[column * width..][..depth * width].as_ptr(),
-                        stride: width,
-                    };
-                    for row in (0..rows).step_by(tile_rows) {
-                        let left = Left::Copied(weights[row * STRIDE..].as_ptr());
-                        let tile = Tile {
-                            first: u[(head * chunk + row) * width..].as_mut_ptr(),
-                            stride: width,
-                            accumulate: inner > 0,
-                        };
-                        let count = tile_rows.min(rows - row);
-                        // SAFETY: `weights`, `values` and `u` have these rows.
-                        unsafe { tile::multiply(simd, count, depth, left, right, tile) };
+                        let from = (output + row) * inner_width + head * d_head + inner;
+                        weights[(strip * chunk + row) * STRIDE + column..][..depth]
+                            .copy_from_slice(&self.output[from..from + depth]);
                     }
                 }
             }
-            if let Some(result) = self.own {
-                for row in 0..rows {
-                    let mut sums = [simd.splat_f32s(0.0); 2];
-                    for head in 0..heads {
-                        let u = S::as_simd_f32s(&u[(head * chunk + row) * width..][..width]).0;
-                        let weights = S::as_simd_f32s(&own_weights[head * width..][..width]).0;
-                        sums[0] = simd.mul_add_f32s(u[0], weights[0], sums[0]);
-                        sums[1] = simd.mul_add_f32s(u[1], weights[1], sums[1]);
-                    }
-                    let lanes = S::as_mut_simd_f32s(&mut own).0;
-                    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
-                    lanes[0] = simd.mul_f32s(sums[0], unscale);
-                    lanes[1] = simd.mul_f32s(sums[1], unscale);
-                    for (source, &value) in own[..count].iter().enumerate() {
-                        let token = self.sequence * sources + self.first + source;
-                        // SAFETY: no other block has these outputs of these sources.
-                        unsafe { *result.at(token * self.d_model + output + row, 1) = value };
-                    }
-                }
-            }
-            if let Some(gram) = self.grams[0] {
-                // SAFETY: the Gram matrices of this block alone, of every pair.
-                unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
-            }
-            if let (Some(gram), Some(norm)) = (self.grams[1], self.norm) {
+            for ((block, own_weights), means) in self.blocks.iter().zip(&own_weights).zip(&means) {
                 for head in 0..heads {
-                    let mean = S::as_simd_f32s(&means[head * width..][..width]).0;
-                    for row in 0..rows {
-                        let factor = simd.splat_f32s(norm[output + row]);
-                        let u = &mut u[(head * chunk + row) * width..][..width];
-                        let u = S::as_mut_simd_f32s(u).0;
-                        u[0] = simd.mul_f32s(simd.sub_f32s(u[0], mean[0]), factor);
-                        u[1] = simd.mul_f32s(simd.sub_f32s(u[1], mean[1]), factor);
+                    for inner in (0..d_head).step_by(DEPTH) {
+                        let (strip, column) = strips.place(head, inner);
+                        let depth = DEPTH.min(d_head - inner);
+                        let from = (head * d_head + inner) * width;
+                        let right = Right {
+                            first: block.values[from..][..depth * width].as_ptr(),
+                            stride: width,
+                        };
+                        for row in (0..rows).step_by(tile_rows) {
+                            let left = &weights[(strip * chunk + row) * STRIDE + column..];
+                            let left = Left::Copied(left.as_ptr());
+                            let tile = Tile {
+                                first: u[(head * chunk + row) * width..].as_mut_ptr(),
+                                stride: width,
+                                accumulate: inner > 0,
+                            };
+                            let count = tile_rows.min(rows - row);
+                            // SAFETY: `weights`, `values` and `u` have these rows.
+                            unsafe { tile::multiply(simd, count, depth, left, right, tile) };
+                        }
                     }
                 }
-                // SAFETY: as above.
-                unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
+                if let Some(result) = block.own {
+                    let count = width.min(self.shape.sources - block.first);
+                    for row in 0..rows {
+                        let mut sums = [simd.splat_f32s(0.0); 2];
+                        for head in 0..heads {
+                            let u = S::as_simd_f32s(&u[(head * chunk + row) * width..][..width]).0;
+                            let weights = S::as_simd_f32s(&own_weights[head * width..][..width]).0;
+                            sums[0] = simd.mul_add_f32s(u[0], weights[0], sums[0]);
+                            sums[1] = simd.mul_add_f32s(u[1], weights[1], sums[1]);
+                        }
+                        let lanes = S::as_mut_simd_f32s(&mut own).0;
+                        let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+                        lanes[0] = simd.mul_f32s(sums[0], unscale);
+                        lanes[1] = simd.mul_f32s(sums[1], unscale);
+                        for (source, &value) in own[..count].iter().enumerate() {
+                            let token = block.sequence * self.shape.sources + block.first + source;
+                            let place = result.at(token * block.d_model + output + row, 1);
+                            // SAFETY: no other task has these outputs of these sources.
+                            unsafe { *place = value };
+                        }
+                    }
+                }
+                if let Some(gram) = block.grams[0] {
+                    // SAFETY: the Gram matrices of this block alone, of every pair.
+                    unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
+                }
+                if let (Some(gram), Some(norm)) = (block.grams[1], self.norm) {
+                    for head in 0..heads {
+                        let mean = S::as_simd_f32s(&means[head * width..][..width]).0;
+                        for row in 0..rows {
+                            let factor = simd.splat_f32s(norm[output + row]);
+                            let u = &mut u[(head * chunk + row) * width..][..width];
+                            let u = S::as_mut_simd_f32s(u).0;
+                            u[0] = simd.mul_f32s(simd.sub_f32s(u[0], mean[0]), factor);
+                            u[1] = simd.mul_f32s(simd.sub_f32s(u[1], mean[1]), factor);
+                        }
+                    }
+                    // SAFETY: as above.
+                    unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
+                }
             }
         }
-        for gram in self.grams.into_iter().flatten() {
+        for gram in self.blocks.iter().flat_map(|block| block.grams).flatten() {
             for head in 0..heads {
                 let row = head * (head + 1) / 2 * width;
                 // SAFETY: as above.
@@ -316,11 +375,12 @@ impl WithSimd for Block<'_> {
 
 impl Block<'_> {
     /// α_ii as `[head][source of the block]`.
-    fn own_lanes(&self, width: usize, count: usize) -> Vec<f32> {
+    fn own_lanes(&self, width: usize) -> Vec<f32> {
         let Some(own_weights) = self.own_weights else {
             return Vec::new();
         };
         let HeadShape { heads, sources, .. } = self.shape;
+        let count = width.min(sources - self.first);
         let mut lanes = vec![0.0; heads * width];
         for (head, lanes) in lanes.chunks_exact_mut(width).enumerate() {
             let start = (self.sequence * heads + head) * sources + self.first;
@@ -527,29 +587,29 @@ impl WithSimd for Forms<'_> {
         let pairs = self.gram.pairs();
         let blocks = sources.div_ceil(width);
         let count = self.norms.len() / sources;
-        let mut alphas = vec![simd.splat_f32s(0.0); heads * GROUP];
-        let vectors = sources.div_ceil(lanes);
-        for vector in 0..vectors {
-            let source = vector * lanes;
-            if causal && source >= self.first + count {
-                break;
-            }
-            let kept = lanes.min(sources - source);
-            let place = (self.sequence * blocks + source / width) * pairs * width + source % width;
-            let gram = &self.gram.data[place..];
-            for group in (0..count).step_by(GROUP) {
-                let rows = GROUP.min(count - group);
-                for (head, alphas) in alphas.chunks_exact_mut(GROUP).enumerate() {
-                    for (row, alpha) in alphas[..rows].iter_mut().enumerate() {
-                        let target = self.first + group + row;
-                        let at = ((self.sequence * heads + head) * self.targets + target) * sources;
-                        let weights = &self.weights[at + source..][..kept];
-                        *alpha = match S::as_simd_f32s(weights).0.first() {
-                            Some(&whole) => whole,
-                            None => simd.partial_load_f32s(weights),
-                        };
-                    }
+        // A group's weights, filled up with zeros: read row by row once, then
+        // column by column where they are near.
+        let padded = sources.next_multiple_of(lanes);
+        let mut near = vec![0.0_f32; heads * GROUP * padded];
+        for group in (0..count).step_by(GROUP) {
+            let rows = GROUP.min(count - group);
+            let seen = match causal {
+                true => (self.first + group + rows).min(sources),
+                false => sources,
+            };
+            for head in 0..heads {
+                for row in 0..rows {
+                    let target = self.first + group + row;
+                    let at = ((self.sequence * heads + head) * self.targets + target) * sources;
+                    near[(head * GROUP + row) * padded..][..seen]
+                        .copy_from_slice(&self.weights[at..at + seen]);
                 }
+            }
+            for source in (0..seen).step_by(lanes) {
+                let place =
+                    (self.sequence * blocks + source / width) * pairs * width + source % width;
+                let gram = &self.gram.data[place..];
+                let near = &near[source..];
                 let mut forms = [simd.splat_f32s(0.0); GROUP];
                 let mut pair = 0;
                 for head in 0..heads {
@@ -557,20 +617,23 @@ impl WithSimd for Forms<'_> {
                     for other in 0..=head {
                         let product = S::as_simd_f32s(&gram[pair * width..][..lanes]).0[0];
                         for row in 0..GROUP {
-                            let alpha = alphas[other * GROUP + row];
+                            let alpha = &near[(other * GROUP + row) * padded..][..lanes];
+                            let alpha = S::as_simd_f32s(alpha).0[0];
                             inner[row] = simd.mul_add_f32s(product, alpha, inner[row]);
                         }
                         pair += 1;
                     }
                     for row in 0..GROUP {
-                        let alpha = alphas[head * GROUP + row];
+                        let alpha = &near[(head * GROUP + row) * padded..][..lanes];
+                        let alpha = S::as_simd_f32s(alpha).0[0];
                         forms[row] = simd.mul_add_f32s(alpha, inner[row], forms[row]);
                     }
                 }
+                let kept = lanes.min(sources - source);
                 for (row, &form) in forms[..rows].iter().enumerate() {
                     let form = simd.max_f32s(form, simd.splat_f32s(0.0));
-                    let norm =
-                        simd.mul_f32s(simd.sqrt_f32s(form), simd.splat_f32s(1.0 / VECTOR_SCALE));
+                    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+                    let norm = simd.mul_f32s(simd.sqrt_f32s(form), unscale);
                     let norms = &mut self.norms[(group + row) * sources + source..][..kept];
                     match S::as_mut_simd_f32s(norms) {
                         ([whole], _) => *whole = norm,

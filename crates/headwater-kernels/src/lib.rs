@@ -19,4 +19,6 @@ pub use heads::{HeadGram, Transformed, VECTOR_SCALE, diagonal, transformed};
 pub use linear::{Affine, Then, linear, linear_packed};
 pub use maps::{FeedForwardMaps, PairMaps, Residual, Tail};
 pub use packed::Packed;
-pub use rows::{add, layer_norm, layer_norm_part, row_norms, row_sums, times_factors};
+pub use rows::{
+    add, layer_norm, layer_norm_part, row_norms, row_sums, rows_times_vector, times_factors,
+};

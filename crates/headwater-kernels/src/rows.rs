@@ -308,6 +308,45 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
     result
 }
 
+/// `W x` of one vector: the dot product of every row of W with it.
+///
+/// # Panics
+/// W does not consist of whole rows.
+pub fn rows_times_vector(cpu: Cpu, weight: &[f32], x: &[f32]) -> Vec<f32> {
+    struct Dots<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    impl WithSimd for Dots<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(rows, x, results) = self;
+            let (x_vectors, x_rest) = S::as_simd_f32s(x);
+            for (row, result) in rows.chunks_exact(x.len()).zip(results) {
+                let (vectors, rest) = S::as_simd_f32s(row);
+                let mut sums = [simd.splat_f32s(0.0); 4];
+                for (row, x) in vectors.chunks(4).zip(x_vectors.chunks(4)) {
+                    for ((sum, &row), &x) in sums.iter_mut().zip(row).zip(x) {
+                        *sum = simd.mul_add_f32s(row, x, *sum);
+                    }
+                }
+                let first = simd.add_f32s(sums[0], sums[1]);
+                let second = simd.add_f32s(sums[2], sums[3]);
+                *result = simd.reduce_sum_f32s(simd.add_f32s(first, second));
+                for (row, x) in rest.iter().zip(x_rest) {
+                    *result += row * x;
+                }
+            }
+        }
+    }
+    assert_eq!(weight.len() % x.len(), 0, "whole rows of W");
+    let mut result = vec![0.0; weight.len() / x.len()];
+    let rows = rows_of_task(x.len());
+    weight
+        .par_chunks(rows * x.len())
+        .zip(result.par_chunks_mut(rows))
+        .for_each(|(weight, result)| cpu.run(Dots(weight, x, result)));
+    result
+}
+
 /// `result = x − mean(x)`; returns the mean.
 #[inline(always)]
 fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
