@@ -49,6 +49,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    headwater::keep_freed_memory();
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

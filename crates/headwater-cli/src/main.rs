@@ -34,6 +34,7 @@ use crate::args::Command;
 use crate::progress::Verbosity;
 
 fn main() -> ExitCode {
+    headwater::keep_freed_memory();
     progress::start();
     let cli = match args::parse() {
         Ok(cli) => cli,

@@ -296,7 +296,7 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
     }
     let count = factors.len() / columns;
     assert!(
-        factors.len() == count * columns && maps.len() % factors.len() == 0,
+        factors.len() == count * columns && maps.len().is_multiple_of(factors.len()),
         "unlike sizes"
     );
     let map = maps.len() / count;

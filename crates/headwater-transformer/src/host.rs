@@ -4,10 +4,13 @@
 //! precision, and everything that bypasses Burn starts there; for tensors on
 //! any other device, or in float64, the caller goes on with Burn's operations.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{DType, Tensor, TensorData};
 use headwater_kernels::{self as kernels};
 use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias, Then};
 
+use crate::memory::Memory;
 use crate::{Activation, FeedForward, LayerNorm, Linear};
 
 /// This machine's kernels, for tensors in its memory.
@@ -20,34 +23,35 @@ pub struct Host {
 /// A float32 tensor in this machine's memory.
 #[derive(Debug, Clone)]
 pub struct HostFloats<const D: usize> {
-    #[cfg(feature = "flex")]
-    tensor: burn::backend::flex::FlexTensor,
+    memory: Memory,
     /// Its shape.
     pub shape: [usize; D],
     /// From one entry to the next along each axis; the last is 1.
     pub strides: [usize; D],
-    start: usize,
 }
 
 impl Host {
     /// The kernels, if they can compute on tensors of this one's device and element type.
     pub fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
-        #[cfg(feature = "flex")]
-        if tensor.dtype() == DType::F32 && is_flex(tensor) {
-            static CPU: std::sync::OnceLock<Option<Cpu>> = std::sync::OnceLock::new();
-            return CPU.get_or_init(Cpu::detect).map(|cpu| Self { cpu });
+        static CPU: OnceLock<Option<Cpu>> = OnceLock::new();
+        if tensor.dtype() != DType::F32 || Memory::of(tensor).is_none() {
+            return None;
         }
-        let _ = (tensor, DType::F32);
-        None
+        CPU.get_or_init(Cpu::detect).map(|cpu| Self { cpu })
     }
 
     /// Looks at a tensor's memory; what does not lie with a last axis of
     /// stride 1 is copied into order first.
+    ///
+    /// # Panics
+    /// The tensor is on another device.
     pub fn floats<const D: usize>(self, tensor: &Tensor<D>) -> HostFloats<D> {
-        #[cfg(feature = "flex")]
-        return HostFloats::new(tensor);
-        #[cfg(not(feature = "flex"))]
-        unreachable!("without the feature there is no host: {:?}", tensor.dims())
+        let memory = Memory::of(tensor).expect("a host was found for tensors of this device");
+        let memory = match memory.strides().last() {
+            None | Some(Some(1)) if memory.strides().iter().all(Option::is_some) => memory,
+            _ => memory.ordered(),
+        };
+        HostFloats::new(memory, tensor.dims())
     }
 
     /// As [`Host::floats`], in order throughout.
@@ -56,7 +60,7 @@ impl Host {
         let mut stride = 1;
         for axis in (0..D).rev() {
             if floats.shape[axis] > 1 && floats.strides[axis] != stride {
-                return HostFloats::ordered(floats);
+                return HostFloats::new(floats.memory.ordered(), floats.shape);
             }
             stride *= floats.shape[axis];
         }
@@ -65,13 +69,7 @@ impl Host {
 
     /// A tensor of these numbers.
     pub fn tensor<const D: usize>(self, numbers: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-        let data = TensorData::new(numbers, shape);
-        #[cfg(feature = "flex")]
-        return Tensor::from_primitive::<burn::backend::Flex>(
-            burn::backend::flex::FlexTensor::from_data(data),
-        );
-        #[cfg(not(feature = "flex"))]
-        unreachable!("without the feature there is no host: {:?}", data.shape())
+        Memory::tensor(TensorData::new(numbers, shape))
     }
 
     /// Packs the rows of `x` for products.
@@ -324,68 +322,24 @@ pub fn curve(activation: Activation) -> Option<kernels::Curve> {
     }
 }
 
-#[cfg(feature = "flex")]
-fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor
-        .clone()
-        .try_into_primitive::<burn::backend::Flex>()
-        .is_ok()
-}
-
 impl<const D: usize> HostFloats<D> {
-    #[cfg(feature = "flex")]
-    fn new(tensor: &Tensor<D>) -> Self {
-        let tensor = tensor
-            .clone()
-            .try_into_primitive::<burn::backend::Flex>()
-            .expect("a host was found for this device");
-        let strides = tensor.layout().strides();
-        let ordered =
-            tensor.layout().has_positive_strides() && strides.last().is_none_or(|&last| last == 1);
-        let tensor = if ordered {
-            tensor
-        } else {
-            tensor.to_contiguous()
-        };
-        let strides = tensor.layout().strides();
+    fn new(memory: Memory, shape: [usize; D]) -> Self {
+        let strides = memory.strides();
         Self {
-            shape: std::array::from_fn(|axis| tensor.layout().shape()[axis]),
-            strides: std::array::from_fn(|axis| strides[axis] as usize),
-            start: tensor.layout().start_offset(),
-            tensor,
+            shape,
+            // In order, so there are no negative ones.
+            strides: std::array::from_fn(|axis| strides[axis].unwrap_or(0)),
+            memory,
         }
-    }
-
-    fn ordered(self) -> Self {
-        #[cfg(feature = "flex")]
-        {
-            let tensor = self.tensor.to_contiguous();
-            let strides = tensor.layout().strides();
-            return Self {
-                shape: self.shape,
-                strides: std::array::from_fn(|axis| strides[axis] as usize),
-                start: tensor.layout().start_offset(),
-                tensor,
-            };
-        }
-        #[cfg(not(feature = "flex"))]
-        self
     }
 
     /// The numbers, from the first one on.
     pub fn slice(&self) -> &[f32] {
-        #[cfg(feature = "flex")]
-        {
-            let end: usize = self
-                .shape
-                .iter()
-                .zip(&self.strides)
-                .map(|(&size, &stride)| size.saturating_sub(1) * stride)
-                .sum();
-            let end = if self.shape.contains(&0) { 0 } else { end + 1 };
-            return &self.tensor.storage::<f32>()[self.start..self.start + end];
+        if self.shape.contains(&0) {
+            return &[];
         }
-        #[cfg(not(feature = "flex"))]
-        &[]
+        let axes = self.shape.iter().zip(&self.strides);
+        let last: usize = axes.map(|(&size, &stride)| (size - 1) * stride).sum();
+        &self.memory.numbers()[..=last]
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod generation;
 mod host;
 mod layer;
+mod memory;
 mod model;
 mod parameters;
 mod pipeline;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub use allocation::keep_freed_memory;
 pub use headwater_checkpoint as checkpoint;
 pub use headwater_decomposition as decomposition;
 pub use headwater_metrics as metrics;
@@ -8,6 +9,7 @@ pub use headwater_transformer as transformer;
 
 mod alignment;
 mod alignment_scores;
+mod allocation;
 mod analysis;
 mod analyzer;
 mod array;

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 
 use super::peer::{Ask, Peer};
 use super::plan::Plan;
-use super::product::{self, Burn, Product, Sizes};
+use super::product::{self, Sizes, Streamed};
 use super::report::{FeedForward, Measured, Torch};
 use super::rounds::{Task, interleave};
 use super::work::{Texts, Work};
@@ -94,10 +94,10 @@ pub(super) fn one_layer(
 ) -> anyhow::Result<FeedForward> {
     let captured = texts.first_layer()?;
     let sizes = tile(tokens);
-    let mut streamed = Burn::new(sizes);
+    let streamed = Streamed::new(sizes)?;
     let mut tasks = vec![
         Task::new(|| texts.feed_forward_maps(&captured)),
-        Task::new(|| Ok(streamed.run().0)),
+        Task::new(|| Ok(streamed.seconds())),
     ];
     for mut product in product::implementations(Sizes::LARGE) {
         tasks.push(Task::new(move || Ok(product.run().0)));
@@ -120,15 +120,13 @@ pub(super) fn one_layer(
     })
 }
 
-/// The product with W_2 that the maps of BERT-base are streamed through: as
-/// many pairs as fit beside their pre-activations in three quarters of the tile.
+/// The product with W_2 that the maps of BERT-base are streamed through: some
+/// panels of pairs at a time.
 fn tile(tokens: usize) -> Sizes {
-    let budget = headwater::decomposition::DecompositionOptions::default().tile_bytes * 3 / 4;
-    let (d_ff, d_model) = (Shape::Base.d_ff(), Shape::Base.d_model());
-    let pairs = budget / (2 * (d_ff + d_model) * size_of::<f32>());
+    const PAIRS: usize = 1024;
     Sizes {
-        m: pairs.min(tokens * tokens),
-        k: d_ff,
-        n: d_model,
+        m: PAIRS.min(tokens * tokens),
+        k: Shape::Base.d_ff(),
+        n: Shape::Base.d_model(),
     }
 }

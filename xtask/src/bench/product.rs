@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
 use burn::tensor::{Distribution, Tensor};
 use headwater::DeviceName;
+use headwater_kernels::{self as kernels, Affine, Cpu, Packed, Then};
 
 /// Sizes of a product: [m, k] by the transpose of [n, k], as a layer's
 /// parameters lie in memory.
@@ -36,7 +38,85 @@ pub(crate) trait Product {
 
 /// Every implementation; Burn's on the default device comes first.
 pub(crate) fn implementations(sizes: Sizes) -> Vec<Box<dyn Product>> {
-    vec![Box::new(Burn::new(sizes)), Box::new(Gemm::new(sizes))]
+    let mut products: Vec<Box<dyn Product>> =
+        vec![Box::new(Burn::new(sizes)), Box::new(Gemm::new(sizes))];
+    if let Some(cpu) = Cpu::detect() {
+        products.push(Box::new(Own::new(cpu, sizes)));
+    }
+    products
+}
+
+/// This project's kernel, packing and unpacking included.
+struct Own {
+    cpu: Cpu,
+    sizes: Sizes,
+    a: Vec<f32>,
+    b: Vec<f32>,
+    product: Vec<f32>,
+}
+
+impl Own {
+    fn new(cpu: Cpu, sizes: Sizes) -> Self {
+        let Gemm { a, b, product, .. } = Gemm::new(sizes);
+        Self {
+            cpu,
+            sizes,
+            a,
+            b,
+            product,
+        }
+    }
+}
+
+impl Product for Own {
+    fn name(&self) -> String {
+        "headwater-kernels".to_owned()
+    }
+
+    fn run(&mut self) -> (f64, f32) {
+        let start = Instant::now();
+        let a = Packed::new(self.cpu, &self.a, self.sizes.k);
+        let b = Affine {
+            weight: &self.b,
+            bias: None,
+        };
+        kernels::linear(self.cpu, &a, b, &mut self.product);
+        (start.elapsed().as_secs_f64(), self.product[0])
+    }
+}
+
+/// The product that feed-forward maps are streamed through: the pairs are
+/// packed already, and so is what comes out.
+pub(crate) struct Streamed {
+    cpu: Cpu,
+    a: Packed,
+    b: Vec<f32>,
+}
+
+impl Streamed {
+    /// # Errors
+    /// A machine that the kernels cannot run on.
+    pub(crate) fn new(sizes: Sizes) -> anyhow::Result<Self> {
+        let cpu = Cpu::detect().context("the kernels need AVX2 or NEON")?;
+        let Gemm { a, b, .. } = Gemm::new(sizes);
+        Ok(Self {
+            cpu,
+            a: Packed::new(cpu, &a, sizes.k),
+            b,
+        })
+    }
+
+    pub(crate) fn seconds(&self) -> f64 {
+        let start = Instant::now();
+        let b = Affine {
+            weight: &self.b,
+            bias: None,
+        };
+        let product = kernels::linear_packed(self.cpu, &self.a, b, Then::Nothing, None);
+        let seconds = start.elapsed().as_secs_f64();
+        drop(product);
+        seconds
+    }
 }
 
 pub(crate) struct Burn {
@@ -151,5 +231,8 @@ mod tests {
         let mut gemm = Gemm::new(SIZES);
         let expected = dot(&gemm.a[..5], &gemm.b[..5]);
         assert!((gemm.run().1 - expected).abs() < 1e-5);
+        for mut product in implementations(SIZES).into_iter().skip(1) {
+            assert!((product.run().1 - expected).abs() < 1e-5);
+        }
     }
 }

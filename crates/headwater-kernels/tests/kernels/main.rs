@@ -1,0 +1,62 @@
+//! The kernels against plain sums in float64, on every instruction set of the
+//! machine, at sizes that do not fit their tiles.
+
+mod attention;
+mod curves;
+mod heads;
+mod maps;
+mod products;
+mod rows;
+
+use headwater_kernels::Cpu;
+
+/// Numbers in −1..1 that depend on nothing but the seed.
+fn random(count: usize, seed: u64) -> Vec<f32> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..count).map(|_| 2.0 * random.f32() - 1.0).collect()
+}
+
+/// Every row sums to 1; behind the diagonal there is nothing if `causal`.
+fn random_weights(maps: usize, targets: usize, sources: usize, causal: bool) -> Vec<f32> {
+    let mut weights = random(maps * targets * sources, 5);
+    for (row, weights) in weights.chunks_exact_mut(sources).enumerate() {
+        let seen = if causal { row % targets + 1 } else { sources };
+        weights[seen..].fill(0.0);
+        let sum: f32 = weights.iter().map(|weight| weight.abs()).sum();
+        weights
+            .iter_mut()
+            .for_each(|weight| *weight = weight.abs() / sum);
+    }
+    weights
+}
+
+/// Fails where two lists differ by more than `tolerance` times the largest expected number.
+fn assert_close(found: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected
+        .iter()
+        .fold(0.0_f64, |largest, x| largest.max(x.abs()));
+    for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
+        let apart = (f64::from(found) - expected).abs();
+        assert!(
+            apart <= tolerance * largest,
+            "{what}: at {index} {found} is {apart:e} from {expected}"
+        );
+    }
+}
+
+/// Runs something on one, two and three threads: every bit is the same.
+fn same_on_any_threads<T: PartialEq + std::fmt::Debug + Send>(run: impl Fn() -> T + Sync) -> T {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(&run)
+    };
+    let alone = on(1);
+    assert_eq!(alone, on(2));
+    assert_eq!(alone, on(3));
+    alone
+}
+
+fn on_every_cpu(test: impl Fn(Cpu)) {
+    Cpu::all().into_iter().for_each(test);
+}

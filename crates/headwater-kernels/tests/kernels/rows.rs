@@ -1,0 +1,89 @@
+use headwater_kernels::{add, layer_norm, layer_norm_part, row_norms, row_sums, times_factors};
+
+use crate::{assert_close, on_every_cpu, random};
+
+const SIZES: [(usize, usize); 4] = [(1, 1), (3, 7), (40, 33), (50, 768)];
+
+#[test]
+fn rows_are_normalized_and_measured() {
+    on_every_cpu(|cpu| {
+        for (rows, columns) in SIZES {
+            let (x, y) = (random(rows * columns, 1), random(rows * columns, 2));
+            let (gamma, beta) = (random(columns, 3), random(columns, 4));
+            let mut sum = vec![0.0; x.len()];
+            add(cpu, &x, &y, &mut sum);
+            let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
+            assert_eq!(sum, expected);
+
+            let (mut normalized, mut scale) = (vec![0.0; x.len()], vec![0.0; rows]);
+            layer_norm(cpu, &x, &gamma, &beta, 1e-5, &mut normalized, &mut scale);
+            let (mut expected, mut parts) = (Vec::new(), Vec::new());
+            let (mut scales, mut norms) = (Vec::new(), Vec::new());
+            for (row, y) in x.chunks_exact(columns).zip(y.chunks_exact(columns)) {
+                let centred = |row: &[f32]| -> Vec<f64> {
+                    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / columns as f64;
+                    row.iter().map(|&x| f64::from(x) - mean).collect()
+                };
+                let centred_row = centred(row);
+                let variance = centred_row.iter().map(|x| x * x).sum::<f64>() / columns as f64;
+                let s = (variance + 1e-5).sqrt();
+                scales.push(s);
+                for (column, x) in centred_row.iter().enumerate() {
+                    expected.push(x / s * f64::from(gamma[column]) + f64::from(beta[column]));
+                }
+                for (column, y) in centred(y).iter().enumerate() {
+                    parts.push(y / s * f64::from(gamma[column]));
+                }
+                let squares = row.iter().map(|&x| f64::from(x) * f64::from(x));
+                norms.push(squares.sum::<f64>().sqrt());
+            }
+            assert_close(&normalized, &expected, 1e-5, "normalized");
+            assert_close(&scale, &scales, 1e-6, "scale");
+            let mut part = vec![0.0; x.len()];
+            layer_norm_part(cpu, &y, &gamma, None, &scale, &mut part);
+            assert_close(&part, &parts, 1e-5, "part");
+            let mut found = vec![0.0; rows];
+            row_norms(cpu, &x, 1.0, &mut found);
+            assert_close(&found, &norms, 1e-6, "norms");
+        }
+    });
+}
+
+#[test]
+fn the_norm_of_tiny_numbers_is_not_lost() {
+    on_every_cpu(|cpu| {
+        let mut found = [0.0];
+        row_norms(cpu, &[3e-30, 4e-30], (1_u64 << 60) as f32, &mut found);
+        assert_close(&found, &[5e-30], 1e-6, "norm");
+    });
+}
+
+#[test]
+fn rows_of_maps_are_summed_and_multiplied() {
+    on_every_cpu(|cpu| {
+        for tokens in [1, 5, 40, 130] {
+            let maps = random(3 * tokens * tokens, 1);
+            for skip_own in [false, true] {
+                let expected: Vec<f64> = maps
+                    .chunks_exact(tokens)
+                    .enumerate()
+                    .map(|(row, numbers)| {
+                        let others = numbers.iter().enumerate();
+                        let others =
+                            others.filter(|&(column, _)| !skip_own || column != row % tokens);
+                        others.map(|(_, &x)| f64::from(x)).sum()
+                    })
+                    .collect();
+                let found = row_sums(cpu, &maps, tokens, skip_own);
+                assert!(tokens > 1 || !skip_own || found.iter().all(|&sum| sum == 0.0));
+                assert_close(&found, &expected, 1e-5, "sums");
+            }
+            let factors = random(3 * tokens, 2);
+            let found = times_factors(cpu, &maps, &factors, tokens);
+            for (at, found) in found.iter().enumerate() {
+                let factor = factors[at / (tokens * tokens) * tokens + at % tokens];
+                assert_eq!(*found, maps[at] * factor);
+            }
+        }
+    });
+}
