@@ -343,3 +343,116 @@ impl<const D: usize> HostFloats<D> {
         &self.memory.numbers()[..=last]
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+    use crate::{MultiHeadAttention, apply_activation};
+
+    const TOLERANCE: f32 = 1e-5;
+
+    fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 0.5), &Device::flex())
+    }
+
+    fn linear(input: usize, output: usize) -> Linear {
+        Linear {
+            weight: random([output, input]),
+            bias: random([output]),
+        }
+    }
+
+    fn assert_alike<const D: usize>(kernel: Tensor<D>, burn: Tensor<D>) {
+        assert_eq!(kernel.dims(), burn.dims());
+        let [kernel, burn] = [kernel, burn].map(|x| x.into_data().try_into_vec::<f32>().unwrap());
+        for (kernel, burn) in kernel.iter().zip(&burn) {
+            let apart = (kernel - burn).abs();
+            assert!(apart <= TOLERANCE * (1.0 + burn.abs()), "{kernel} {burn}");
+        }
+    }
+
+    #[test]
+    fn products_and_norms_are_those_of_burn() {
+        let x = random([2, 7, 20]);
+        let host = Host::of(&x).expect("this machine has vectors");
+        let map = linear(20, 33);
+        let product = map.burn_product(x.clone());
+        assert_alike(map.product(x.clone()), product.clone());
+        assert_alike(
+            map.forward(x.clone()),
+            product + map.bias.clone().unsqueeze(),
+        );
+        let norm = LayerNorm {
+            weight: random([20]),
+            bias: random([20]),
+            epsilon: 1e-5,
+        };
+        let (kernel, burn) = (norm.forward(x.clone()), norm.burn_forward(x.clone()));
+        assert_alike(kernel.0, burn.0);
+        assert_alike(kernel.1.clone(), burn.1);
+        assert_alike(host.add(&x, &x), x.clone() + x.clone());
+        assert_alike(
+            host.row_norms(&x),
+            x.clone().square().sum_dim(2).sqrt().squeeze_dim(2),
+        );
+        let centred = x.clone() - x.clone().mean_dim(2);
+        let part = centred * norm.weight.clone().unsqueeze() / kernel.1.clone();
+        assert_alike(
+            host.layer_norm_part(&x, &norm.weight, None, &kernel.1),
+            part,
+        );
+        // A view that lies out of order in memory.
+        let turned = x.clone().swap_dims(0, 1);
+        assert_alike(host.add(&turned, &turned), turned.clone() + turned);
+    }
+
+    #[test]
+    fn attention_is_that_of_burn() {
+        let attention = MultiHeadAttention {
+            query: linear(20, 20),
+            key: linear(20, 20),
+            value: linear(20, 20),
+            output: linear(20, 20),
+            n_heads: 4,
+            causal: false,
+        };
+        let [query, key, value] = [random([2, 5, 20]), random([2, 9, 20]), random([2, 9, 20])];
+        let host = Host::of(&query).expect("this machine has vectors");
+        for bias in [None, Some(random([2, 1, 1, 9])), Some(random([1, 1, 5, 9]))] {
+            let burn = attention.burn_weights(query.clone(), key.clone(), bias.as_ref());
+            let context = burn.clone().matmul(attention.split_heads(value.clone()));
+            let (weights, kernel) =
+                host.attention([&query, &key, &value], 4, false, bias.as_ref(), true);
+            assert_alike(weights.expect("they are kept"), burn);
+            assert_alike(kernel, attention.merge_heads(context));
+        }
+    }
+
+    #[test]
+    fn feed_forward_blocks_are_those_of_burn() {
+        let x = random([2, 7, 20]);
+        let host = Host::of(&x).expect("this machine has vectors");
+        for activation in [
+            Activation::Gelu,
+            Activation::GeluTanh,
+            Activation::QuickGelu,
+            Activation::Relu,
+            Activation::Silu,
+        ] {
+            let block = FeedForward {
+                up: linear(20, 50),
+                down: linear(50, 20),
+                activation,
+            };
+            let p = block.up.burn_product(x.clone()) + block.up.bias.clone().unsqueeze();
+            let hidden = apply_activation(activation, p.clone());
+            let y = block.down.burn_product(hidden) + block.down.bias.clone().unsqueeze();
+            let kernel = host.feed_forward(&x, &block, true);
+            let (kept, kernel) = kernel.expect("the kernels have this activation");
+            assert_alike(kept.expect("it is kept"), p);
+            assert_alike(kernel, y);
+        }
+    }
+}

@@ -162,7 +162,7 @@ impl MultiHeadAttention {
     }
 
     /// α, `[batch, head, target, source]`.
-    fn burn_weights(
+    pub(crate) fn burn_weights(
         &self,
         query: Tensor<3>,
         key: Tensor<3>,

@@ -55,7 +55,7 @@ impl Linear {
         }
     }
 
-    fn burn_product(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn burn_product(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, token, input] = x.dims();
         let [output, _] = self.weight.dims();
         // One large product instead of `batch` small ones.
@@ -91,7 +91,7 @@ impl LayerNorm {
         }
     }
 
-    fn burn_forward(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+    pub(crate) fn burn_forward(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
         let centred = x.clone() - x.mean_dim(2);
         let scale = (centred.clone().square().mean_dim(2) + self.epsilon).sqrt();
         let normalized = centred / scale.clone() * self.weight.clone().unsqueeze()
