@@ -18,21 +18,27 @@ fn of_layer(work: Work, shape: Shape, tokens: usize) -> f64 {
         [tokens, shape.d_model(), shape.d_ff(), shape.heads()].map(|size| size as f64);
     // W_Q, W_K, W_V, W_O; scores and weighted values; W_1 and W_2.
     let forward = 8.0 * t * d * d + 4.0 * t * t * d + 4.0 * t * d * f;
-    // What a token keeps of itself and what it takes from the others: the
-    // others' values weighted, and both through W_O.
-    let attention_sums = 2.0 * t * t * d + 4.0 * t * d * d;
+    // The others' values weighted, through W_O; and every head's values through
+    // W_O, of which what a token keeps is one sum a head.
+    let mixed = 2.0 * t * t * d + 2.0 * t * d * d;
+    let transformed = 2.0 * t * d * d;
     match work {
         Work::Forward => forward,
         Work::AttentionMaps => {
-            // U_j by W_O and G_j = U_j U_jᵀ, then αᵀ G α for every pair; once
-            // more where a layer norm changes the map, which a pre-LN block ends before.
+            // The symmetric G_j = U_j U_jᵀ, then αᵀ G α for every pair; once more
+            // where a layer norm changes the map, which a pre-LN block ends before.
             let maps = if shape.is_causal() { 1.0 } else { 2.0 };
-            let gram = 2.0 * t * d * d + 2.0 * t * h * h * d + 2.0 * t * t * h * h;
-            forward + attention_sums + maps * gram
+            let gram = h * (h + 1.0) * (t * d + t * t);
+            forward + mixed + transformed + maps * gram
         }
-        // Both sums through the feed-forward block.
-        Work::MixingRatios => forward + attention_sums + 8.0 * t * d * f,
+        // What is mixed in goes through W_1, both sums through W_2.
+        Work::MixingRatios => forward + mixed + transformed + 6.0 * t * d * f,
     }
+}
+
+/// Over those of the forward pass.
+pub(crate) fn to_forward(work: Work, shape: Shape, tokens: usize) -> f64 {
+    of_layer(work, shape, tokens) / of_layer(Work::Forward, shape, tokens)
 }
 
 /// The product with W_2 of one layer's feed-forward maps, for every pair.
@@ -83,26 +89,31 @@ mod tests {
     }
 
     #[test]
-    fn attention_maps_add_two_gram_forms_and_two_sums_in_a_post_ln_layer() {
+    fn attention_maps_add_two_symmetric_gram_forms_and_two_products_in_a_post_ln_layer() {
         let (t, d, h) = (5, 384, 12);
         let forward = of(Work::Forward, Shape::Minilm, t, 1) / 6.0;
         let transformed = h as f64 * product(t, d / h, d);
-        let gram = t as f64 * product(h, d, h);
-        let forms = t as f64 * product(t, h, h);
-        let sums = h as f64 * product(t, t, d / h) + 2.0 * product(t, d, d);
+        let pairs = (h * (h + 1) / 2) as f64;
+        let gram = t as f64 * pairs * product(1, d, 1);
+        let forms = (t * t) as f64 * pairs * product(1, 1, 1);
+        let mixed = h as f64 * product(t, t, d / h) + product(t, d, d);
         let counted = of(Work::AttentionMaps, Shape::Minilm, t, 1) / 6.0;
-        let expected = forward + 2.0 * (transformed + gram + forms) + sums;
+        let expected = forward + transformed + 2.0 * (gram + forms) + mixed;
         assert!((counted - expected).abs() < 1.0);
+        assert_eq!(
+            to_forward(Work::AttentionMaps, Shape::Minilm, t),
+            counted / forward
+        );
     }
 
     #[test]
-    fn mixing_ratios_take_about_one_more_feed_forward_block_for_each_of_two_sums() {
+    fn mixing_ratios_take_three_products_of_a_feed_forward_block() {
         let (t, d, f) = (4, 384, 1536);
         let forward = of(Work::Forward, Shape::Minilm, t, 1) / 6.0;
-        let block = product(t, d, f) + product(t, f, d);
+        let block = product(t, d, f) + 2.0 * product(t, f, d);
         let sums = 12.0 * product(t, t, d / 12) + 2.0 * product(t, d, d);
         let counted = of(Work::MixingRatios, Shape::Minilm, t, 1) / 6.0;
-        assert!((counted - (forward + sums + 2.0 * block)).abs() < 1.0);
+        assert!((counted - (forward + sums + block)).abs() < 1.0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::flops;
 use super::report::Report;
 use super::statistics::Spread;
 use super::work::Work;
@@ -68,8 +69,9 @@ pub(crate) fn goals(report: &Report) -> Vec<Goal> {
         for tokens in TOKENS {
             goal(
                 format!(
-                    "BERT-base, T = {tokens}: {} / own forward pass",
-                    work.name()
+                    "BERT-base, T = {tokens}: {} / own forward pass (FLOPs: {:.2})",
+                    work.name(),
+                    flops::to_forward(work, Shape::Base, tokens)
                 ),
                 Bound::AtMost(most),
                 "",

@@ -35,7 +35,7 @@ pub(super) const FULL: Plan = Plan {
     rounds: Rounds {
         least: 5,
         most: 21,
-        seconds: 12.0,
+        seconds: 7.0,
     },
     materialised_rounds: 3,
     feed_forward: &[64, 128, 512],
@@ -43,7 +43,7 @@ pub(super) const FULL: Plan = Plan {
     slow_rounds: Rounds {
         least: 3,
         most: 7,
-        seconds: 10.0,
+        seconds: 8.0,
     },
     memory: 512,
     memory_growth: &[128, 256, 512],
