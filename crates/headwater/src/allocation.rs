@@ -2,7 +2,7 @@
 ///
 /// A layer's arrays are megabytes, made and dropped layer after layer. The GNU
 /// C library gives memory of that size back to the system each time, and
-/// getting it anew, page by page, can cost a third of an analysis. A program
+/// getting it anew, page by page, can cost a tenth of an analysis. A program
 /// that does not choose its own allocator should call this first thing in
 /// `main`; elsewhere than on Linux with the GNU C library it does nothing.
 ///
