@@ -4,6 +4,7 @@
 mod attention;
 mod cpu;
 mod curve;
+mod gram;
 mod heads;
 mod linear;
 mod maps;
@@ -15,7 +16,8 @@ mod tile;
 pub use attention::{HeadShape, HeadVectors, ScoreBias, attention, weighted_sum};
 pub use cpu::Cpu;
 pub use curve::Curve;
-pub use heads::{HeadGram, Transformed, VECTOR_SCALE, diagonal, transformed};
+pub use gram::HeadGram;
+pub use heads::{Transformed, VECTOR_SCALE, diagonal, transformed};
 pub use linear::{Affine, Then, linear, linear_packed};
 pub use maps::{FeedForwardMaps, PairMaps, Residual, Tail};
 pub use packed::Packed;
