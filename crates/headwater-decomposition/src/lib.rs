@@ -7,6 +7,7 @@ mod form;
 mod layer;
 mod norm_map;
 mod options;
+mod rest;
 mod scope;
 mod slope;
 mod stage;

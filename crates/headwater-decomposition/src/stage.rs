@@ -12,13 +12,14 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Tensor;
 use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Transformed};
 use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Component, Host, HostFloats, Layer, LayerCapture, LayerNorm, Linear,
+    COMPONENTS_PER_BLOCK, Component, Host, HostFloats, Layer, LayerCapture, LayerNorm,
     MultiHeadAttention, apply_activation,
 };
 
 use crate::diagonal::{Diagonal, Own};
 use crate::form::{FeedForwardForm, Form, HeadsForm, Tail};
 use crate::norm_map::OutputMap;
+use crate::rest;
 use crate::slope::{Slope, secant};
 use crate::{BiasTreatment, DecompositionOptions, Error, Segment};
 
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     /// norm, and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
     grams: OnceLock<Vec<HeadGram>>,
     own_sum: OnceLock<Tensor<3>>,
+    /// sqrt(α_ijᵀ G_j α_ij) by each of them.
+    maps: OnceLock<Vec<Vec<f32>>>,
 }
 
 impl Shared {
@@ -86,6 +89,7 @@ impl Shared {
             norm: OnceLock::new(),
             grams: OnceLock::new(),
             own_sum: OnceLock::new(),
+            maps: OnceLock::new(),
         })
     }
 
@@ -124,14 +128,15 @@ impl Shared {
         own: Option<&Tensor<2>>,
     ) -> Tensor<3> {
         let [batch, _, targets, sources] = self.weights.dims();
-        let grams = self.grams(host);
-        let gram = &grams[usize::from(form.map.norm.is_some())];
-        let weights = host.contiguous(&self.weights);
+        let maps = self.maps.get_or_init(|| {
+            let weights = host.contiguous(&self.weights);
+            kernels::norm_maps(host.cpu, self.grams(host), weights.slice(), targets)
+        });
+        let map = &maps[usize::from(form.map.norm.is_some())];
         let scale = form.scale.as_ref().map(|scale| host.contiguous(scale));
         let own = own.map(|own| host.contiguous(own));
-        let norms = gram.norms(
-            host.cpu,
-            weights.slice(),
+        let norms = kernels::finished_map(
+            map,
             targets,
             scale.as_ref().map(HostFloats::slice),
             own.as_ref().map(HostFloats::slice),
@@ -140,7 +145,7 @@ impl Shared {
     }
 
     /// Σ_h α^h_ii f^h(x_i); none in cross-attention.
-    fn own_sum(&self, host: Host) -> Option<Tensor<3>> {
+    pub(crate) fn own_sum(&self, host: Host) -> Option<Tensor<3>> {
         if matches!(self.own, Own::Stream) {
             return None;
         }
@@ -328,14 +333,15 @@ impl Stage {
             None => unreachable!("only attention starts a pipeline"),
         };
         match &self.step {
-            Step::Attention => attention(&self.shared, sum),
+            Step::Attention => attention(&self.shared, &self.output, sum),
             Step::Residual(Some(block_input)) => add(&before(), &block_input.sum(sum)),
             Step::Residual(None) if sum == Sum::Preserving => add(&before(), &self.shared.input),
             Step::Residual(None) => before(),
             Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
             Step::FeedForward(form) => match (Host::of(&self.output), sum) {
                 (Some(host), Sum::Preserving | Sum::Mixing) => {
-                    self.feed_forward_on_host(host, form, sum)
+                    let previous = self.previous.as_ref().expect("attention comes before");
+                    rest::feed_forward(host, form, previous, sum)
                 }
                 _ => feed_forward(before(), form, self.shared.options.bias_treatment, sum),
             },
@@ -343,61 +349,15 @@ impl Stage {
     }
 }
 
-/// A kept part is a small one, and is multiplied out, from this fraction of
-/// what it would be taken off.
-const SMALL: f32 = 0.125;
-
 impl Stage {
-    /// FF of what a target keeps or mixes in, `(v W_1 ⊙ slope) W_2`.
-    ///
-    /// The forward pass knows `p = (y_ii + Σ_{j≠i} y_ij + b_i) W_1 + b_1`. So
-    /// once what is mixed in went through W_1, what is kept is the rest, and one
-    /// of the three products is saved. What is kept nearly always is the larger
-    /// one: where it is not, [`SMALL`], digits would be lost, and its product is
-    /// made.
-    fn feed_forward_on_host(&self, host: Host, form: &FeedForwardForm, sum: Sum) -> Tensor<3> {
-        let previous = self.previous.as_ref().expect("attention comes before");
-        let up = |v: Tensor<3>| host.packed_product(&v, &form.block.up);
-        let mixed = form.mixed.get_or_init(|| up(previous.sum(Sum::Mixing)));
-        let slope = form.slope.packed(host);
-        let hidden = match (sum, previous.bias_of_rows(host)) {
-            (Sum::Mixing, _) => mixed.times(host.cpu, slope),
-            (_, None) => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
-            (_, Some(bias)) => {
-                let [by_scale, constant] = bias.through(host, &form.block.up);
-                let scale = host.contiguous(&bias.scale);
-                let before = form.slope.pre_activation(host);
-                let known = [&by_scale, &constant].map(|known| known.as_slice());
-                let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
-                let kept = previous.sum(Sum::Preserving);
-                let small = bias.small_rows(host, &kept, &previous.output);
-                if !small.is_empty() {
-                    let rows = |x: &Tensor<3>| host.rows(x, &small);
-                    let product = up(rows(&kept));
-                    let slope = form.slope.of_rows(host, &small);
-                    hidden.replace_rows(&small, &product.times(host.cpu, &slope));
-                }
-                hidden
-            }
-        };
-        let [batch, targets, _] = self.output.dims();
-        host.product(&hidden, &form.block.down, [batch, targets])
-    }
-
-    /// b_i behind the first layer norm, where it is known without a sum: what
-    /// comes before it is one vector for all targets.
-    fn bias_of_rows(&self, host: Host) -> Option<BiasOfRows> {
+    /// The layer norm that this stage is and s_i, if what comes before it has
+    /// one b for all targets; that b.
+    pub(crate) fn norm_of_constant_bias(&self) -> Option<(&LayerNorm, &Tensor<3>, Tensor<1>)> {
         let Step::LayerNorm { norm, scale } = &self.step else {
             return None;
         };
         let before = self.previous.as_ref()?.constant_bias()?;
-        let shape = [1, 1, before.dims()[0]];
-        let one = host.tensor(vec![1.0], [1, 1, 1]);
-        Some(BiasOfRows {
-            by_scale: host.layer_norm_part(&before.reshape(shape), &norm.weight, None, &one),
-            constant: norm.bias.clone().reshape(shape),
-            scale: scale.clone(),
-        })
+        Some((norm, scale, before))
     }
 
     /// b_i, if it is the same for all targets.
@@ -410,43 +370,6 @@ impl Stage {
     }
 }
 
-/// `b_i = a/s_i + c`: the bias behind a layer norm.
-struct BiasOfRows {
-    /// a, `[1, 1, d_model]`.
-    by_scale: Tensor<3>,
-    /// c, `[1, 1, d_model]`.
-    constant: Tensor<3>,
-    /// s_i, `[batch, target, 1]`.
-    scale: Tensor<3>,
-}
-
-impl BiasOfRows {
-    /// `a W_1` and `c W_1 + b_1`.
-    fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
-        let weight = host.contiguous(&up.weight);
-        let times = |x: &Tensor<3>| {
-            kernels::rows_times_vector(host.cpu, weight.slice(), host.contiguous(x).slice())
-        };
-        let bias = host.contiguous(&up.bias);
-        let constant = times(&self.constant).into_iter().zip(bias.slice());
-        let constant = constant.map(|(product, bias)| product + bias).collect();
-        [times(&self.by_scale), constant]
-    }
-
-    /// The rows of `kept` that are small beside what they would be taken off.
-    fn small_rows(&self, host: Host, kept: &Tensor<3>, sum: &Tensor<3>) -> Vec<usize> {
-        let norms = |x: &Tensor<3>| host.contiguous(&host.row_norms(x)).slice().to_vec();
-        let (by_scale, constant) = (norms(&self.by_scale)[0], norms(&self.constant)[0]);
-        let scales = host.contiguous(&self.scale);
-        let rows = norms(kept).into_iter().zip(norms(sum));
-        rows.zip(scales.slice())
-            .map(|((kept, sum), scale)| kept < SMALL * (sum + by_scale / scale + constant))
-            .enumerate()
-            .filter_map(|(row, is_small)| is_small.then_some(row))
-            .collect()
-    }
-}
-
 fn add(a: &Tensor<3>, b: &Tensor<3>) -> Tensor<3> {
     match Host::of(a) {
         Some(host) => host.add(a, b),
@@ -454,14 +377,16 @@ fn add(a: &Tensor<3>, b: &Tensor<3>) -> Tensor<3> {
     }
 }
 
-/// ATTN. Each sum costs at most an attention product and an output
-/// projection, 2·T²·d_model + 2·T·d_model² FLOPs a sequence.
+/// ATTN. What is kept costs at most an output projection, 2·T·d_model² FLOPs a
+/// sequence; what is mixed in by Burn's operations an attention product more,
+/// 2·T²·d_model.
 ///
-/// The mixing sum is a product with the diagonal of α zeroed rather than
+/// There the mixing sum is a product with the diagonal of α zeroed rather than
 /// output minus diagonal: the difference of two nearly equal vectors would
 /// leave no correct digit in a token that attends to itself, and a lone token
-/// would mix in rounding noise instead of exactly nothing.
-fn attention(shared: &Shared, sum: Sum) -> Tensor<3> {
+/// would mix in rounding noise instead of exactly nothing. The CPU's kernels
+/// take the difference where it is not small.
+fn attention(shared: &Shared, output: &Tensor<3>, sum: Sum) -> Tensor<3> {
     let attention = &shared.attention;
     let project = |by_head| attention.output.product(attention.merge_heads(by_head));
     match (sum, Host::of(&shared.weights)) {
@@ -469,23 +394,7 @@ fn attention(shared: &Shared, sum: Sum) -> Tensor<3> {
             Some(own) => own,
             None => shared.input.zeros_like(),
         },
-        (Sum::Mixing, Some(host)) => {
-            let skip_own = matches!(shared.own, Own::Diagonal(_));
-            let shape = shared.head_shape();
-            let values = host.floats(&shared.values);
-            let mut context = vec![0.0; shape.batch * shape.targets * shape.heads * shape.d_head];
-            kernels::weighted_sum(
-                host.cpu,
-                shape,
-                host.contiguous(&shared.weights).slice(),
-                head_vectors(&values),
-                skip_own,
-                &mut context,
-            );
-            let width = shape.heads * shape.d_head;
-            let context = host.tensor(context, [shape.batch, shape.targets, width]);
-            attention.output.product(context)
-        }
+        (Sum::Mixing, Some(host)) => rest::attention(host, shared, output),
         (Sum::Preserving, None) => match shared.own.weight(&shared.weights) {
             Some(own_weight) => project(shared.values.clone() * own_weight),
             None => shared.input.zeros_like(),

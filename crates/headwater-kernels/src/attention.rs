@@ -1,12 +1,14 @@
 //! Scores, softmax and context of one head at a time, a block of targets at a
 //! time: nothing but the weights themselves has a number for each pair of tokens.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::Cpu;
 use crate::curve::exp;
-use crate::packed::transpose_strided;
+use crate::packed::Pack;
 use crate::shared::Shared;
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 
@@ -126,18 +128,20 @@ pub fn attention(
     each_head(cpu, shape, from, value, context);
 }
 
-/// `Σ_j α_ij v_j`, without j = i if `skip_own`; with the diagonal left out of
-/// the sum, not taken off it.
+/// `Σ_j α_ij v_j` for some targets, without j = i if `skip_own`; with the
+/// diagonal left out of the sum, not taken off it.
 ///
-/// `weights`: α, `[batch, head, target, source]`; `context` as in [`attention`].
+/// `weights`: α, `[batch, head, target, source]`; `rows`: targets, counted
+/// through the batch, in rising order; `context`: `[rows.len(), head · d_head]`.
 ///
 /// # Panics
-/// Something has another size.
-pub fn weighted_sum(
+/// Something has another size, or a row is out of order.
+pub fn weighted_sums(
     cpu: Cpu,
     shape: HeadShape,
     weights: &[f32],
     value: HeadVectors<'_>,
+    rows: &[usize],
     skip_own: bool,
     context: &mut [f32],
 ) {
@@ -149,19 +153,20 @@ pub fn weighted_sum(
         sources,
         ..
     } = shape;
-    if batch * heads * targets * sources * d_head == 0 {
+    assert_eq!(context.len(), rows.len() * heads * d_head);
+    if context.is_empty() || sources == 0 {
         return;
     }
     value.check(shape, sources);
-    assert_eq!(context.len(), batch * targets * heads * d_head);
     assert_eq!(weights.len(), batch * heads * targets * sources);
-    each_head(
-        cpu,
-        shape,
-        From::Weights { weights, skip_own },
-        value,
-        context,
-    );
+    let last = rows.last().copied();
+    assert!(rows.is_sorted() && last < Some(batch * targets), "a target");
+    let from = From::Weights {
+        weights,
+        rows,
+        skip_own,
+    };
+    each_head(cpu, shape, from, value, context);
 }
 
 /// Where weights come from.
@@ -175,6 +180,7 @@ enum From<'a> {
     },
     Weights {
         weights: &'a [f32],
+        rows: &'a [usize],
         skip_own: bool,
     },
 }
@@ -220,16 +226,18 @@ impl WithSimd for Head<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let HeadShape {
-            d_head,
-            targets,
-            sources,
-            ..
+            d_head, sources, ..
         } = self.shape;
         let width = 2 * S::F32_LANES;
         let tile_rows = tile::rows::<S>();
+        let rows_here = self.rows();
+        let targets = rows_here.len();
+        if targets == 0 {
+            return;
+        }
         let block = (TILES * tile_rows).min(targets);
         let values = self.packed_values(width);
-        let keys = self.packed_keys(width);
+        let keys = self.packed_keys(simd);
         // Weights as left factors: `[strip of sources][target of the block][source of the strip]`.
         let mut rows = vec![0.0_f32; sources.div_ceil(DEPTH) * block * STRIDE];
         let mut queries = vec![0.0_f32; block * STRIDE];
@@ -237,7 +245,7 @@ impl WithSimd for Head<'_> {
         for start in (0..targets).step_by(block) {
             let count = block.min(targets - start);
             let visible = match self.shape.causal {
-                true => (start + count).min(sources),
+                true => (self.target(rows_here.start + start + count - 1) + 1).min(sources),
                 false => sources,
             };
             match self.from {
@@ -290,8 +298,11 @@ impl WithSimd for Head<'_> {
                         }
                     }
                 }
-                From::Weights { weights, skip_own } => {
-                    for (row, target) in (start..start + count).enumerate() {
+                From::Weights {
+                    weights, skip_own, ..
+                } => {
+                    for row in 0..count {
+                        let target = self.target(rows_here.start + start + row);
                         let weights = &weights[self.weight_row(target)..][..sources];
                         for (first, weights) in strips(sources).zip(weights.chunks(DEPTH)) {
                             let to = &mut rows[strip(first, block) + row * STRIDE..];
@@ -325,8 +336,8 @@ impl WithSimd for Head<'_> {
                 }
                 let column = panel * width;
                 let kept = width.min(d_head - column);
-                for (row, target) in (start..start + count).enumerate() {
-                    let token = self.sequence * targets + target;
+                for row in 0..count {
+                    let token = rows_here.start + start + row;
                     let at = (token * self.shape.heads + self.head) * d_head + column;
                     // SAFETY: no other task has this head of this sequence.
                     let result = unsafe { self.context.part(at, kept) };
@@ -348,6 +359,28 @@ fn strip(source: usize, block: usize) -> usize {
 }
 
 impl Head<'_> {
+    /// The rows of the result that belong to this sequence.
+    fn rows(&self) -> Range<usize> {
+        let targets = self.shape.targets;
+        let first = self.sequence * targets;
+        match self.from {
+            From::Scores { .. } => first..first + targets,
+            From::Weights { rows, .. } => {
+                let before = |end| rows.partition_point(|&row| row < end);
+                before(first)..before(first + targets)
+            }
+        }
+    }
+
+    /// The target within its sequence that a row of the result is of.
+    fn target(&self, row: usize) -> usize {
+        let row = match self.from {
+            From::Scores { .. } => row,
+            From::Weights { rows, .. } => rows[row],
+        };
+        row - self.sequence * self.shape.targets
+    }
+
     /// Where a target's weights begin.
     fn weight_row(&self, target: usize) -> usize {
         let HeadShape {
@@ -378,7 +411,9 @@ impl Head<'_> {
     }
 
     /// Keys as `[panel of sources][d_head][source of the panel]`.
-    fn packed_keys(&self, width: usize) -> Vec<f32> {
+    #[inline(always)]
+    fn packed_keys<S: Simd>(&self, simd: S) -> Vec<f32> {
+        let width = 2 * S::F32_LANES;
         let From::Scores { key, .. } = self.from else {
             return Vec::new();
         };
@@ -391,7 +426,15 @@ impl Head<'_> {
             let first = panel * width;
             let kept = width.min(sources - first);
             let keys = &keys[first * key.token_stride..];
-            transpose_strided(keys, key.token_stride, kept, d_head, packed, width);
+            let pack = Pack {
+                x: keys,
+                stride: key.token_stride,
+                rows: kept,
+                columns: d_head,
+                result: packed,
+                width,
+            };
+            pack.with_simd(simd);
         }
         packed
     }

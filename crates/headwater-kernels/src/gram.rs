@@ -46,66 +46,86 @@ impl HeadGram {
         }
         norms
     }
+}
 
-    /// `‖Σ_h α^h_ij U^h_j‖ / s_i = sqrt(α_ijᵀ G_j α_ij) / s_i` for all pairs,
-    /// `[batch, target, source]`; on the diagonal the norms in `own`, `[batch, target]`.
-    ///
-    /// `weights`: α, `[batch, head, target, source]`; `scale`: s, `[batch,
-    /// target]`. target·source·head² FLOPs a sequence. Rounding can push a
-    /// form that is almost zero below it; it is clamped.
-    ///
-    /// # Panics
-    /// Sizes that do not fit together.
-    pub fn norms(
-        &self,
-        cpu: Cpu,
-        weights: &[f32],
-        targets: usize,
-        scale: Option<&[f32]>,
-        own: Option<&[f32]>,
-    ) -> Vec<f32> {
-        let HeadShape {
-            batch,
-            heads,
-            sources,
-            ..
-        } = self.shape;
-        assert_eq!(weights.len(), batch * heads * targets * sources);
-        assert!(scale.is_none_or(|scale| scale.len() == batch * targets));
-        assert!(own.is_none_or(|own| own.len() == batch * targets));
-        let mut norms = vec![0.0; batch * targets * sources];
-        if norms.is_empty() {
-            return norms;
-        }
-        // Whole groups of targets of one sequence.
-        let chunks = targets.div_ceil(ROWS);
-        let shared = Shared::new(&mut norms);
-        (0..batch * chunks).into_par_iter().for_each(|index| {
-            let (sequence, first) = (index / chunks, index % chunks * ROWS);
-            let count = ROWS.min(targets - first);
-            let start = sequence * targets + first;
-            // SAFETY: no other task has these targets.
-            let norms = unsafe { shared.part(start * sources, count * sources) };
-            cpu.run(Forms {
-                gram: self,
-                weights,
-                targets,
-                sequence,
-                first,
-                norms: &mut *norms,
-            });
-            for (row, norms) in norms.chunks_exact_mut(sources).enumerate() {
-                if let Some(scale) = scale {
-                    let factor = 1.0 / scale[start + row];
-                    norms.iter_mut().for_each(|norm| *norm *= factor);
-                }
-                if let Some(own) = own {
-                    norms[first + row] = own[start + row];
-                }
-            }
-        });
-        norms
+/// `‖Σ_h α^h_ij U^h_j‖ = sqrt(α_ijᵀ G_j α_ij)` for all pairs, `[batch, target,
+/// source]`, for each of one or two families of Gram matrices.
+///
+/// `weights`: α, `[batch, head, target, source]`, looked at once.
+/// target·source·head² FLOPs a sequence and family. Rounding can push a form
+/// that is almost zero below it; it is clamped.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) -> Vec<Vec<f32>> {
+    let Some(HeadGram { shape, .. }) = grams.first() else {
+        return Vec::new();
+    };
+    let HeadShape {
+        batch,
+        heads,
+        sources,
+        ..
+    } = *shape;
+    assert_eq!(weights.len(), batch * heads * targets * sources);
+    let mut maps = vec![vec![0.0; batch * targets * sources]; grams.len()];
+    if weights.is_empty() {
+        return maps;
     }
+    // Whole groups of targets of one sequence.
+    let chunks = targets.div_ceil(ROWS);
+    let shared: Vec<Shared> = maps.iter_mut().map(|map| Shared::new(map)).collect();
+    (0..batch * chunks).into_par_iter().for_each(|index| {
+        let (sequence, first) = (index / chunks, index % chunks * ROWS);
+        let count = ROWS.min(targets - first);
+        let start = sequence * targets + first;
+        cpu.run(Forms {
+            grams,
+            weights,
+            targets,
+            sequence,
+            first,
+            // SAFETY: no other task has these targets.
+            norms: (shared.iter())
+                .map(|map| unsafe { map.part(start * sources, count * sources) })
+                .collect(),
+        });
+    });
+    maps
+}
+
+/// A map's rows divided by `scale`, `[batch, target]`, with the numbers of
+/// `own`, likewise, on the diagonal.
+///
+/// `map`: `[batch, target, source]`.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn finished_map(
+    map: &[f32],
+    targets: usize,
+    scale: Option<&[f32]>,
+    own: Option<&[f32]>,
+) -> Vec<f32> {
+    let mut finished = map.to_vec();
+    let rows = scale.or(own).map_or(0, <[f32]>::len);
+    if rows == 0 {
+        return finished;
+    }
+    assert!(scale.is_none_or(|scale| scale.len() == rows));
+    assert!(own.is_none_or(|own| own.len() == rows));
+    assert!(map.len().is_multiple_of(rows) && rows.is_multiple_of(targets));
+    let sources = map.len() / rows;
+    for (index, row) in finished.chunks_exact_mut(sources.max(1)).enumerate() {
+        if let Some(scale) = scale {
+            let factor = 1.0 / scale[index];
+            row.iter_mut().for_each(|norm| *norm *= factor);
+        }
+        if let Some(own) = own {
+            row[index % targets] = own[index];
+        }
+    }
+    finished
 }
 
 /// Targets of a task.
@@ -115,12 +135,12 @@ const GROUP: usize = 4;
 
 /// Quadratic forms of some targets with all sources.
 struct Forms<'a> {
-    gram: &'a HeadGram,
+    grams: &'a [HeadGram],
     weights: &'a [f32],
     targets: usize,
     sequence: usize,
     first: usize,
-    norms: &'a mut [f32],
+    norms: Vec<&'a mut [f32]>,
 }
 
 impl WithSimd for Forms<'_> {
@@ -128,21 +148,36 @@ impl WithSimd for Forms<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match self.norms.len() {
+            1 => self.of_families::<S, 1>(simd),
+            2 => self.of_families::<S, 2>(simd),
+            _ => unreachable!("one or two families of Gram matrices"),
+        }
+    }
+}
+
+impl Forms<'_> {
+    #[inline(always)]
+    // Indices, not iterators: the compiler keeps only arrays that it can take
+    // apart in registers.
+    #[allow(clippy::needless_range_loop)]
+    fn of_families<S: Simd, const N: usize>(mut self, simd: S) {
         let HeadShape {
             heads,
             sources,
             causal,
             ..
-        } = self.gram.shape;
+        } = self.grams[0].shape;
         let lanes = S::F32_LANES;
         let width = 2 * lanes;
-        let pairs = self.gram.pairs();
+        let pairs = self.grams[0].pairs();
         let blocks = sources.div_ceil(width);
-        let count = self.norms.len() / sources;
-        // A group's weights, filled up with zeros: read row by row once, then
-        // column by column where they are near.
-        let padded = sources.next_multiple_of(lanes);
-        let mut near = vec![0.0_f32; heads * GROUP * padded];
+        let count = self.norms[0].len() / sources;
+        // A group's weights, `[vector of sources][head][target]`: all that the
+        // forms of some sources need lies together. One vector more keeps them
+        // from displacing each other from the cache.
+        let stride = (heads * GROUP + 1) * lanes;
+        let mut near = vec![0.0_f32; sources.div_ceil(lanes) * stride];
         for group in (0..count).step_by(GROUP) {
             let rows = GROUP.min(count - group);
             let seen = match causal {
@@ -153,43 +188,69 @@ impl WithSimd for Forms<'_> {
                 for row in 0..rows {
                     let target = self.first + group + row;
                     let at = ((self.sequence * heads + head) * self.targets + target) * sources;
-                    near[(head * GROUP + row) * padded..][..seen]
-                        .copy_from_slice(&self.weights[at..at + seen]);
+                    let (vectors, rest) = S::as_simd_f32s(&self.weights[at..at + seen]);
+                    let mut place = (head * GROUP + row) * lanes;
+                    for &vector in vectors {
+                        S::as_mut_simd_f32s(&mut near[place..][..lanes]).0[0] = vector;
+                        place += stride;
+                    }
+                    if !rest.is_empty() {
+                        near[place..][..rest.len()].copy_from_slice(rest);
+                    }
                 }
             }
             for source in (0..seen).step_by(lanes) {
                 let place =
                     (self.sequence * blocks + source / width) * pairs * width + source % width;
-                let gram = &self.gram.data[place..];
-                let near = &near[source..];
-                let mut forms = [simd.splat_f32s(0.0); GROUP];
+                let mut gram = [std::ptr::null(); N];
+                for family in 0..N {
+                    gram[family] =
+                        self.grams[family].data[place..][..(pairs - 1) * width + lanes].as_ptr();
+                }
+                let near = &near[source / lanes * stride..][..heads * GROUP * lanes];
+                let near = S::as_simd_f32s(near).0;
+                let mut forms = [[simd.splat_f32s(0.0); GROUP]; N];
                 let mut pair = 0;
                 for head in 0..heads {
-                    let mut inner = [simd.splat_f32s(0.0); GROUP];
+                    let mut inner = [[simd.splat_f32s(0.0); GROUP]; N];
                     for other in 0..=head {
-                        let product = S::as_simd_f32s(&gram[pair * width..][..lanes]).0[0];
-                        for row in 0..GROUP {
-                            let alpha = &near[(other * GROUP + row) * padded..][..lanes];
-                            let alpha = S::as_simd_f32s(alpha).0[0];
-                            inner[row] = simd.mul_add_f32s(product, alpha, inner[row]);
+                        let alpha = &near[other * GROUP..][..GROUP];
+                        for family in 0..N {
+                            // SAFETY: the slice above has every pair.
+                            let product = unsafe {
+                                let product = gram[family].add(pair * width);
+                                product.cast::<S::f32s>().read_unaligned()
+                            };
+                            for row in 0..GROUP {
+                                inner[family][row] =
+                                    simd.mul_add_f32s(product, alpha[row], inner[family][row]);
+                            }
                         }
                         pair += 1;
                     }
-                    for row in 0..GROUP {
-                        let alpha = &near[(head * GROUP + row) * padded..][..lanes];
-                        let alpha = S::as_simd_f32s(alpha).0[0];
-                        forms[row] = simd.mul_add_f32s(alpha, inner[row], forms[row]);
+                    let alpha = &near[head * GROUP..][..GROUP];
+                    for family in 0..N {
+                        for row in 0..GROUP {
+                            forms[family][row] = simd.mul_add_f32s(
+                                alpha[row],
+                                inner[family][row],
+                                forms[family][row],
+                            );
+                        }
                     }
                 }
                 let kept = lanes.min(sources - source);
-                for (row, &form) in forms[..rows].iter().enumerate() {
-                    let form = simd.max_f32s(form, simd.splat_f32s(0.0));
-                    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
-                    let norm = simd.mul_f32s(simd.sqrt_f32s(form), unscale);
-                    let norms = &mut self.norms[(group + row) * sources + source..][..kept];
-                    match S::as_mut_simd_f32s(norms) {
-                        ([whole], _) => *whole = norm,
-                        (_, rest) => simd.partial_store_f32s(rest, norm),
+                for family in 0..N {
+                    for row in 0..rows {
+                        let form = simd.max_f32s(forms[family][row], simd.splat_f32s(0.0));
+                        let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+                        let norm = simd.mul_f32s(simd.sqrt_f32s(form), unscale);
+                        let at = (group + row) * sources + source;
+                        let norms = &mut self.norms[family][at..][..kept];
+                        match S::as_mut_simd_f32s(norms) {
+                            ([whole], _) => *whole = norm,
+                            (_, rest) => simd.partial_store_f32s(rest, norm),
+                        }
                     }
                 }
             }

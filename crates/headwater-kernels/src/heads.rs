@@ -8,7 +8,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::packed::transpose_strided;
+use crate::packed::Pack;
 use crate::shared::Shared;
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
@@ -63,7 +63,7 @@ pub fn transformed(
     values.check(shape, sources);
     let width = cpu.width();
     let blocks = sources.div_ceil(width);
-    let values = packed_values(shape, values, width);
+    let values = packed_values(cpu, shape, values);
     let pairs = heads * (heads + 1) / 2;
     let kinds = match (with_grams, norm) {
         (false, _) => 0,
@@ -137,7 +137,8 @@ const PARTS: usize = 2;
 
 /// Values as `[sequence][block of sources][head · d_head][source of the block]`,
 /// scaled by [`VECTOR_SCALE`].
-fn packed_values(shape: HeadShape, values: HeadVectors<'_>, width: usize) -> Vec<f32> {
+fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32> {
+    let width = cpu.width();
     let HeadShape {
         batch,
         heads,
@@ -156,7 +157,14 @@ fn packed_values(shape: HeadShape, values: HeadVectors<'_>, width: usize) -> Vec
             let count = width.min(sources - first);
             for (head, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
                 let rows = &values.of(sequence, head)[first * values.token_stride..];
-                transpose_strided(rows, values.token_stride, count, d_head, packed, width);
+                cpu.run(Pack {
+                    x: rows,
+                    stride: values.token_stride,
+                    rows: count,
+                    columns: d_head,
+                    result: packed,
+                    width,
+                });
             }
             packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
         });

@@ -12,15 +12,16 @@ mod packed;
 mod rows;
 mod shared;
 mod tile;
+mod transpose;
 
-pub use attention::{HeadShape, HeadVectors, ScoreBias, attention, weighted_sum};
+pub use attention::{HeadShape, HeadVectors, ScoreBias, attention, weighted_sums};
 pub use cpu::Cpu;
 pub use curve::Curve;
-pub use gram::HeadGram;
+pub use gram::{HeadGram, finished_map, norm_maps};
 pub use heads::{Transformed, VECTOR_SCALE, diagonal, transformed};
 pub use linear::{Affine, Then, linear, linear_packed};
 pub use maps::{FeedForwardMaps, PairMaps, Residual, Tail};
 pub use packed::Packed;
 pub use rows::{
-    add, layer_norm, layer_norm_part, row_norms, row_sums, rows_times_vector, times_factors,
+    add, layer_norm, layer_norm_part, rest, row_norms, row_sums, rows_times_vector, times_factors,
 };

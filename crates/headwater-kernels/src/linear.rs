@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::shared::Shared;
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
+use crate::transpose::{Rows, transpose};
 use crate::{Cpu, Curve, Packed};
 
 /// An affine map.
@@ -231,10 +232,10 @@ impl Task<'_> {
             }
         }
         match self.target {
-            Target::Rows(y) => self.scatter::<S>(panel, result, y),
+            Target::Rows(y) => self.scatter(simd, panel, result, y),
             Target::Packed { then, before, .. } => {
                 if let Some(before) = before {
-                    self.scatter::<S>(panel, result, before);
+                    self.scatter(simd, panel, result, before);
                 }
                 match then {
                     Then::Nothing => {}
@@ -254,15 +255,20 @@ impl Task<'_> {
 
     /// Writes a panel's results to the rows they belong to.
     #[inline(always)]
-    fn scatter<S: Simd>(&self, panel: usize, result: &[f32], y: Shared) {
+    fn scatter<S: Simd>(&self, simd: S, panel: usize, result: &[f32], y: Shared) {
         let width = 2 * S::F32_LANES;
         let (start, end) = self.range;
-        for row in 0..width.min(self.x.rows - panel * width) {
-            // SAFETY: no other task has this range of outputs.
-            let y = unsafe { y.part((panel * width + row) * self.out + start, end - start) };
-            for (y, result) in y.iter_mut().zip(result.chunks_exact(width)) {
-                *y = result[row];
-            }
-        }
+        let rows = width.min(self.x.rows - panel * width);
+        let last = (rows - 1) * self.out + end - start;
+        let from = Rows {
+            first: result.as_ptr(),
+            stride: width,
+        };
+        let to = Rows {
+            first: y.at(panel * width * self.out + start, last),
+            stride: self.out,
+        };
+        // SAFETY: both are as long, and no other task has this range of outputs.
+        unsafe { transpose(simd, end - start, rows, from, to) };
     }
 }

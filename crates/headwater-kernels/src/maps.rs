@@ -124,7 +124,7 @@ impl FeedForwardMaps<'_> {
             },
             residual: self.tail.residual.map(|residual| {
                 let map = output_map(cpu, self.output, inner, residual.norm);
-                map.unpack()
+                map.unpack(cpu)
             }),
         };
         sequences

@@ -3,6 +3,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::transpose::{Rows, transpose};
 use crate::{Cpu, Curve};
 
 /// Rows of a matrix, packed for products: `[panel][column][row of the panel]`.
@@ -41,7 +42,16 @@ impl Packed {
             .data
             .par_chunks_mut(columns * width)
             .zip(x.par_chunks(columns * width))
-            .for_each(|(panel, x)| transpose(x, columns, panel, width));
+            .for_each(|(panel, x)| {
+                cpu.run(Pack {
+                    x,
+                    stride: columns,
+                    rows: x.len() / columns,
+                    columns,
+                    result: panel,
+                    width,
+                });
+            });
         packed
     }
 
@@ -192,17 +202,21 @@ impl Packed {
     }
 
     /// The rows, `[rows, columns]`.
-    pub fn unpack(&self) -> Vec<f32> {
+    pub fn unpack(&self, cpu: Cpu) -> Vec<f32> {
         let mut x = vec![0.0; self.rows * self.columns];
         let panel = self.columns * self.width;
         x.par_chunks_mut(panel.max(1))
             .zip(self.data.par_chunks(panel.max(1)))
             .for_each(|(x, panel)| {
-                for (row, x) in x.chunks_exact_mut(self.columns).enumerate() {
-                    for (number, lanes) in x.iter_mut().zip(panel.chunks_exact(self.width)) {
-                        *number = lanes[row];
-                    }
-                }
+                // The other way round it is the same.
+                cpu.run(Pack {
+                    x: panel,
+                    stride: self.width,
+                    rows: self.columns,
+                    columns: x.len() / self.columns,
+                    result: x,
+                    width: self.columns,
+                });
             });
         x
     }
@@ -216,32 +230,36 @@ impl Packed {
 /// Numbers of a task; whole vectors of every machine.
 const CHUNK: usize = 1 << 14;
 
-/// Columns that are moved together, so that what they touch stays cached.
-const STRIP: usize = 16;
-
-/// Rows of `columns` numbers, `[row][column]`, to `[column][row]`; `width` rows
-/// of the result lie together.
-fn transpose(x: &[f32], columns: usize, result: &mut [f32], width: usize) {
-    transpose_strided(x, columns, x.len() / columns, columns, result, width);
+/// Rows of `columns` numbers that begin `stride` apart, `[row][column]`, to
+/// `[column][row]`; `width` rows of the result lie together.
+pub(crate) struct Pack<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) result: &'a mut [f32],
+    pub(crate) width: usize,
 }
 
-/// As [`transpose`], from rows that begin `stride` apart.
-pub(crate) fn transpose_strided(
-    x: &[f32],
-    stride: usize,
-    rows: usize,
-    columns: usize,
-    result: &mut [f32],
-    width: usize,
-) {
-    for start in (0..columns).step_by(STRIP) {
-        let strip = STRIP.min(columns - start);
-        let result = &mut result[start * width..][..strip * width];
-        for row in 0..rows {
-            let x = &x[row * stride + start..][..strip];
-            for (column, &value) in x.iter().enumerate() {
-                result[column * width + row] = value;
-            }
+impl WithSimd for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if self.rows * self.columns == 0 {
+            return;
         }
+        assert!((self.rows - 1) * self.stride + self.columns <= self.x.len());
+        assert!(self.rows <= self.width && self.columns * self.width <= self.result.len());
+        let from = Rows {
+            first: self.x.as_ptr(),
+            stride: self.stride,
+        };
+        let to = Rows {
+            first: self.result.as_mut_ptr(),
+            stride: self.width,
+        };
+        // SAFETY: both are as long.
+        unsafe { transpose(simd, self.rows, self.columns, from, to) };
     }
 }

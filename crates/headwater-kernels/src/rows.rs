@@ -163,6 +163,76 @@ pub fn layer_norm_part(
         });
 }
 
+/// `sum − bias − part` of every row, one bias for all; and the rows of which
+/// little is left, at most `small` of what the three norms come to.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn rest(
+    cpu: Cpu,
+    sum: &[f32],
+    bias: &[f32],
+    part: Option<&[f32]>,
+    small: f32,
+    result: &mut [f32],
+) -> Vec<usize> {
+    struct Rest<'a> {
+        sum: &'a [f32],
+        bias: &'a [f32],
+        part: Option<&'a [f32]>,
+        result: &'a mut [f32],
+        /// What is left of a row, beside the whole.
+        left: &'a mut [f32],
+    }
+    impl WithSimd for Rest<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let columns = self.bias.len();
+            let bias_norm = square_sum(simd, self.bias).sqrt();
+            let sums = self.sum.chunks_exact(columns);
+            let results = self.result.chunks_exact_mut(columns);
+            for (row, ((sum, result), left)) in sums.zip(results).zip(self.left).enumerate() {
+                subtract(simd, sum, self.bias, result);
+                let mut whole = square_sum(simd, sum).sqrt() + bias_norm;
+                if let Some(part) = self.part {
+                    let part = &part[row * columns..][..columns];
+                    whole += square_sum(simd, part).sqrt();
+                    subtract_from(simd, result, part);
+                }
+                *left = square_sum(simd, result).sqrt() / whole;
+            }
+        }
+    }
+    let columns = bias.len();
+    assert!(
+        sum.len() == result.len() && part.is_none_or(|part| part.len() == sum.len()),
+        "unlike sizes"
+    );
+    assert_eq!(sum.len() % columns, 0, "whole rows");
+    let mut left = vec![0.0; sum.len() / columns];
+    let rows = rows_of_task(columns);
+    result
+        .par_chunks_mut(rows * columns)
+        .zip(left.par_chunks_mut(rows))
+        .enumerate()
+        .for_each(|(task, (result, left))| {
+            let start = task * rows * columns;
+            let of_task = start..start + result.len();
+            cpu.run(Rest {
+                sum: &sum[of_task.clone()],
+                bias,
+                part: part.map(|part| &part[of_task]),
+                result,
+                left,
+            });
+        });
+    // What is not a number, because all of it is zero, is small too.
+    let rows = left.into_iter().enumerate();
+    rows.filter_map(|(row, left)| (left.is_nan() || left <= small).then_some(row))
+        .collect()
+}
+
 /// The Euclidean norm of every row.
 ///
 /// Squares are summed of the numbers times `before`, a power of two that keeps
@@ -387,6 +457,33 @@ fn square_sum<S: Simd>(simd: S, x: &[f32]) -> f32 {
         sums[0] = simd.mul_add_f32s(rest, rest, sums[0]);
     }
     simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]))
+}
+
+/// `result = a − b`.
+#[inline(always)]
+fn subtract<S: Simd>(simd: S, a: &[f32], b: &[f32], result: &mut [f32]) {
+    let (a, a_rest) = S::as_simd_f32s(a);
+    let (b, b_rest) = S::as_simd_f32s(b);
+    let (results, rest) = S::as_mut_simd_f32s(result);
+    for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
+        *result = simd.sub_f32s(a, b);
+    }
+    for ((result, &a), &b) in rest.iter_mut().zip(a_rest).zip(b_rest) {
+        *result = a - b;
+    }
+}
+
+/// `x = x − y`.
+#[inline(always)]
+fn subtract_from<S: Simd>(simd: S, x: &mut [f32], y: &[f32]) {
+    let (vectors, rest) = S::as_mut_simd_f32s(x);
+    let (y, y_rest) = S::as_simd_f32s(y);
+    for (vector, &y) in vectors.iter_mut().zip(y) {
+        *vector = simd.sub_f32s(*vector, y);
+    }
+    for (number, &y) in rest.iter_mut().zip(y_rest) {
+        *number -= y;
+    }
 }
 
 /// `x = x / scale ⊙ weight + bias`.

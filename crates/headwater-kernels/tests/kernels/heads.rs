@@ -1,4 +1,4 @@
-use headwater_kernels::{HeadShape, HeadVectors, diagonal, transformed};
+use headwater_kernels::{HeadShape, HeadVectors, diagonal, finished_map, norm_maps, transformed};
 
 use crate::attention::SHAPES;
 use crate::{assert_close, on_every_cpu, random, random_weights, same_on_any_threads};
@@ -83,11 +83,13 @@ fn norms_and_own_parts_are_those_of_the_vectors() {
                 assert!(without.grams.is_empty());
                 assert_eq!(without.own, both.own);
                 let own_norms = own.is_some().then_some(&mine[..]);
-                let maps: Vec<Vec<f32>> = both
-                    .grams
-                    .iter()
-                    .map(|gram| gram.norms(cpu, &weights, targets, Some(&scale), own_norms))
-                    .collect();
+                let finish = |map: &Vec<f32>| finished_map(map, targets, Some(&scale), own_norms);
+                let maps = norm_maps(cpu, &both.grams, &weights, targets);
+                assert_eq!(
+                    maps[..1],
+                    norm_maps(cpu, &both.grams[..1], &weights, targets)
+                );
+                let maps: Vec<Vec<f32>> = maps.iter().map(finish).collect();
                 let norms: Vec<Vec<f32>> = both
                     .grams
                     .iter()

@@ -31,7 +31,7 @@ fn a_product_is_the_sum_of_products() {
             let (x, w, bias) = (random(m * k, 1), random(n * k, 2), random(n, 3));
             let expected = product(&x, &w, &bias, k);
             let packed = Packed::new(cpu, &x, k);
-            assert_eq!(packed.unpack(), x);
+            assert_eq!(packed.unpack(cpu), x);
             let map = Affine {
                 weight: &w,
                 bias: Some(&bias),
@@ -44,7 +44,7 @@ fn a_product_is_the_sum_of_products() {
             assert_close(&y, &expected, 2e-6, "rows");
             let mut before = vec![0.0; m * n];
             let packed = linear_packed(cpu, &packed, map, Then::Nothing, Some(&mut before));
-            assert_eq!((packed.unpack(), before), (y.clone(), y));
+            assert_eq!((packed.unpack(cpu), before), (y.clone(), y));
         }
     });
 }
@@ -63,16 +63,16 @@ fn what_is_done_then_is_done_to_every_number() {
         let factors = Packed::new(cpu, &factors, n);
         let times = linear_packed(cpu, &x, map, Then::Times(&factors), None);
         let expected: Vec<f32> = plain
-            .unpack()
+            .unpack(cpu)
             .iter()
-            .zip(factors.unpack())
+            .zip(factors.unpack(cpu))
             .map(|(a, b)| a * b)
             .collect();
-        assert_eq!(times.unpack(), expected);
-        assert_eq!(plain.times(cpu, &factors).unpack(), expected);
+        assert_eq!(times.unpack(cpu), expected);
+        assert_eq!(plain.times(cpu, &factors).unpack(cpu), expected);
         let relu = linear_packed(cpu, &x, map, Then::Activation(Curve::Relu), None);
-        let expected: Vec<f32> = plain.unpack().iter().map(|x| x.max(0.0)).collect();
-        assert_eq!(relu.unpack(), expected);
+        let expected: Vec<f32> = plain.unpack(cpu).iter().map(|x| x.max(0.0)).collect();
+        assert_eq!(relu.unpack(cpu), expected);
     });
 }
 
@@ -114,10 +114,10 @@ fn the_rest_of_a_sum_is_what_is_left() {
                 (sum - part - known) * factor
             })
             .collect();
-        assert_close(&rest.unpack(), &expected, 1e-6, "rest");
+        assert_close(&rest.unpack(cpu), &expected, 1e-6, "rest");
         let other = random(2 * columns, 7);
         rest.replace_rows(&[3, 34], &Packed::new(cpu, &other, columns));
-        let replaced = rest.unpack();
+        let replaced = rest.unpack(cpu);
         assert_eq!(replaced[3 * columns..4 * columns], other[..columns]);
         assert_eq!(replaced[34 * columns..], other[columns..]);
         assert_close(

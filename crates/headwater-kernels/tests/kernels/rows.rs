@@ -1,4 +1,6 @@
-use headwater_kernels::{add, layer_norm, layer_norm_part, row_norms, row_sums, times_factors};
+use headwater_kernels::{
+    add, layer_norm, layer_norm_part, rest, row_norms, row_sums, times_factors,
+};
 
 use crate::{assert_close, on_every_cpu, random};
 
@@ -45,6 +47,39 @@ fn rows_are_normalized_and_measured() {
             let mut found = vec![0.0; rows];
             row_norms(cpu, &x, 1.0, &mut found);
             assert_close(&found, &norms, 1e-6, "norms");
+        }
+    });
+}
+
+#[test]
+fn rows_of_which_little_is_left_are_told() {
+    on_every_cpu(|cpu| {
+        for (rows, columns) in SIZES {
+            let (sum, bias) = (random(rows * columns, 1), random(columns, 2));
+            let mut part = random(rows * columns, 3);
+            // Next to nothing is left of every third row, from the first on.
+            for (row, part) in part.chunks_exact_mut(columns).enumerate().step_by(3) {
+                for (column, part) in part.iter_mut().enumerate() {
+                    *part = (sum[row * columns + column] - bias[column]) * 0.99;
+                }
+            }
+            let little: Vec<usize> = (0..rows).step_by(3).collect();
+            for part in [None, Some(&part[..])] {
+                let left = |place: usize| {
+                    let part = part.map_or(0.0, |part| f64::from(part[place]));
+                    f64::from(sum[place]) - f64::from(bias[place % columns]) - part
+                };
+                let expected: Vec<f64> = (0..sum.len()).map(left).collect();
+                let mut found = vec![0.0; sum.len()];
+                let small = rest(cpu, &sum, &bias, part, 0.01, &mut found);
+                assert_close(&found, &expected, 1e-6, "rest");
+                assert_eq!(small, part.map_or(vec![], |_| little.clone()));
+            }
+            // Nothing at all is little.
+            let mut found = vec![0.0; columns];
+            assert_eq!(rest(cpu, &bias, &bias, None, 0.0, &mut found), [0]);
+            let zeros = vec![0.0; columns];
+            assert_eq!(rest(cpu, &zeros, &zeros, None, 0.0, &mut found), [0]);
         }
     });
 }

@@ -1,0 +1,146 @@
+//! Sums of parts as the rest of a sum that the forward pass made, on the CPU.
+//!
+//! Where the forward pass knows a sum of three and two are at hand, the third
+//! needs no product. A difference of nearly equal vectors has no correct
+//! digits: rows of which little is left are multiplied out.
+
+use burn::tensor::Tensor;
+use headwater_kernels as kernels;
+use headwater_transformer::{Host, HostFloats, Linear};
+
+use crate::diagonal::Own;
+use crate::form::FeedForwardForm;
+use crate::stage::{Shared, Stage, Sum, head_vectors};
+
+/// A rest is a small one, and is multiplied out, up to this fraction of what
+/// it would be taken off: above it, three of float32's 24 bits are lost at most.
+const SMALL: f32 = 0.125;
+
+/// What every target mixes in by attention, `Σ_{j≠i} Σ_h α^h_ij f^h(x_j)`: the
+/// output of the block less its bias and what is kept.
+///
+/// A token that attends to itself alone mixes in exactly nothing.
+pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tensor<3> {
+    let shape @ [_, _, d_model] = output.dims();
+    let projection = &shared.attention.output;
+    let own = shared.own_sum(host).map(|own| host.contiguous(&own));
+    let mut mixed = vec![0.0; output.shape().num_elements()];
+    let small = kernels::rest(
+        host.cpu,
+        host.contiguous(output).slice(),
+        host.contiguous(&projection.bias).slice(),
+        own.as_ref().map(HostFloats::slice),
+        SMALL,
+        &mut mixed,
+    );
+    if !small.is_empty() {
+        let heads = shared.head_shape();
+        let width = heads.heads * heads.d_head;
+        let mut context = vec![0.0; small.len() * width];
+        kernels::weighted_sums(
+            host.cpu,
+            heads,
+            host.contiguous(&shared.weights).slice(),
+            head_vectors(&host.floats(&shared.values)),
+            &small,
+            matches!(shared.own, Own::Diagonal(_)),
+            &mut context,
+        );
+        let context = host.tensor(context, [1, small.len(), width]);
+        let product = host.contiguous(&projection.product(context));
+        for (&row, product) in small.iter().zip(product.slice().chunks_exact(d_model)) {
+            mixed[row * d_model..][..d_model].copy_from_slice(product);
+        }
+    }
+    host.tensor(mixed, shape)
+}
+
+/// FF of what a target keeps or mixes in, `(v W_1 ⊙ slope) W_2`.
+///
+/// The forward pass knows `p = (y_ii + Σ_{j≠i} y_ij + b_i) W_1 + b_1`. So once
+/// what is mixed in went through W_1, what is kept is the rest, and one of the
+/// three products is saved. What is kept nearly always is the larger one.
+pub(crate) fn feed_forward(
+    host: Host,
+    form: &FeedForwardForm,
+    previous: &Stage,
+    sum: Sum,
+) -> Tensor<3> {
+    let up = |v: Tensor<3>| host.packed_product(&v, &form.block.up);
+    let mixed = form.mixed.get_or_init(|| up(previous.sum(Sum::Mixing)));
+    let slope = form.slope.packed(host);
+    let hidden = match sum {
+        Sum::Mixing => mixed.times(host.cpu, slope),
+        _ => match BiasOfRows::of(host, previous) {
+            None => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
+            Some(bias) => {
+                let [by_scale, constant] = bias.through(host, &form.block.up);
+                let scale = host.contiguous(&bias.scale);
+                let before = form.slope.pre_activation(host);
+                let known = [&by_scale, &constant].map(|known| known.as_slice());
+                let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
+                let kept = previous.sum(Sum::Preserving);
+                let small = bias.small_rows(host, &kept, &previous.output);
+                if !small.is_empty() {
+                    let rows = |x: &Tensor<3>| host.rows(x, &small);
+                    let product = up(rows(&kept));
+                    let slope = form.slope.of_rows(host, &small);
+                    hidden.replace_rows(&small, &product.times(host.cpu, &slope));
+                }
+                hidden
+            }
+        },
+    };
+    let [batch, targets, _] = previous.output.dims();
+    host.product(&hidden, &form.block.down, [batch, targets])
+}
+
+/// `b_i = a/s_i + c`: the bias behind a layer norm.
+struct BiasOfRows {
+    /// a, `[1, 1, d_model]`.
+    by_scale: Tensor<3>,
+    /// c, `[1, 1, d_model]`.
+    constant: Tensor<3>,
+    /// s_i, `[batch, target, 1]`.
+    scale: Tensor<3>,
+}
+
+impl BiasOfRows {
+    /// b_i behind the first layer norm, where it is known without a sum: what
+    /// comes before it is one vector for all targets.
+    fn of(host: Host, stage: &Stage) -> Option<Self> {
+        let (norm, scale, before) = stage.norm_of_constant_bias()?;
+        let shape = [1, 1, before.dims()[0]];
+        let one = host.tensor(vec![1.0], [1, 1, 1]);
+        Some(Self {
+            by_scale: host.layer_norm_part(&before.reshape(shape), &norm.weight, None, &one),
+            constant: norm.bias.clone().reshape(shape),
+            scale: scale.clone(),
+        })
+    }
+
+    /// `a W_1` and `c W_1 + b_1`.
+    fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
+        let weight = host.contiguous(&up.weight);
+        let times = |x: &Tensor<3>| {
+            kernels::rows_times_vector(host.cpu, weight.slice(), host.contiguous(x).slice())
+        };
+        let bias = host.contiguous(&up.bias);
+        let constant = times(&self.constant).into_iter().zip(bias.slice());
+        let constant = constant.map(|(product, bias)| product + bias).collect();
+        [times(&self.by_scale), constant]
+    }
+
+    /// The rows of `kept` that are small beside what they would be taken off.
+    fn small_rows(&self, host: Host, kept: &Tensor<3>, sum: &Tensor<3>) -> Vec<usize> {
+        let norms = |x: &Tensor<3>| host.contiguous(&host.row_norms(x)).slice().to_vec();
+        let (by_scale, constant) = (norms(&self.by_scale)[0], norms(&self.constant)[0]);
+        let scales = host.contiguous(&self.scale);
+        let rows = norms(kept).into_iter().zip(norms(sum));
+        rows.zip(scales.slice())
+            .map(|((kept, sum), scale)| kept < SMALL * (sum + by_scale / scale + constant))
+            .enumerate()
+            .filter_map(|(row, is_small)| is_small.then_some(row))
+            .collect()
+    }
+}
