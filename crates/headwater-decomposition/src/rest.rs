@@ -24,27 +24,23 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
     let shape @ [_, _, d_model] = output.dims();
     let projection = &shared.attention.output;
     let own = shared.own_sum(host).map(|own| host.contiguous(&own));
-    let mut mixed = vec![0.0; output.shape().num_elements()];
-    let small = kernels::rest(
+    let (mut mixed, small) = kernels::rest(
         host.cpu,
         host.contiguous(output).slice(),
         host.contiguous(&projection.bias).slice(),
         own.as_ref().map(HostFloats::slice),
         SMALL,
-        &mut mixed,
     );
     if !small.is_empty() {
         let heads = shared.head_shape();
         let width = heads.heads * heads.d_head;
-        let mut context = vec![0.0; small.len() * width];
-        kernels::weighted_sums(
+        let context = kernels::weighted_sums(
             host.cpu,
             heads,
             host.contiguous(&shared.weights).slice(),
             head_vectors(&host.floats(&shared.values)),
             &small,
             matches!(shared.own, Own::Diagonal(_)),
-            &mut context,
         );
         let context = host.tensor(context, [1, small.len(), width]);
         let product = host.contiguous(&projection.product(context));

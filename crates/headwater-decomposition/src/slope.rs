@@ -52,11 +52,7 @@ impl Slope {
     /// The slopes, packed likewise.
     pub(crate) fn packed(&self, host: Host) -> &Packed {
         self.packed.get_or_init(|| match self.curve() {
-            Some(curve) => {
-                let mut slopes = self.pre_activation(host).clone();
-                slopes.gate(host.cpu, curve);
-                slopes
-            }
+            Some(curve) => self.pre_activation(host).gates(host.cpu, curve),
             None => {
                 let slopes = self.tensor();
                 let [_, _, d_ff] = slopes.dims();
@@ -96,11 +92,11 @@ impl Slope {
     }
 
     fn pack(&self, host: Host, numbers: &[f32], columns: usize) -> Packed {
-        let mut packed = Packed::new(host.cpu, numbers, columns);
-        if let Some(curve) = self.curve() {
-            packed.gate(host.cpu, curve);
+        let packed = Packed::new(host.cpu, numbers, columns);
+        match self.curve() {
+            Some(curve) => packed.gates(host.cpu, curve),
+            None => packed,
         }
-        packed
     }
 }
 

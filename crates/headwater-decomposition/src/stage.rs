@@ -137,7 +137,7 @@ impl Shared {
         let own = own.map(|own| host.contiguous(own));
         let norms = kernels::finished_map(
             map,
-            targets,
+            [targets, sources],
             scale.as_ref().map(HostFloats::slice),
             own.as_ref().map(HostFloats::slice),
         );

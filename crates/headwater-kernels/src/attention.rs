@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::Cpu;
 use crate::curve::exp;
 use crate::packed::Pack;
-use crate::shared::Shared;
+use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 
 /// The sizes of a multi-head attention.
@@ -81,10 +81,8 @@ pub struct ScoreBias<'a> {
     pub target_stride: usize,
 }
 
-/// `softmax(q kᵀ / √d_head + bias) v`.
-///
-/// `weights` takes the softmax, `[batch, head, target, source]`; `context` the
-/// result, `[batch, target, head · d_head]`.
+/// `softmax(q kᵀ / √d_head + bias) v`: the softmax, `[batch, head, target,
+/// source]`, if it is kept, and the result, `[batch, target, head · d_head]`.
 ///
 /// # Panics
 /// Something has another size.
@@ -93,9 +91,8 @@ pub fn attention(
     shape: HeadShape,
     [query, key, value]: [HeadVectors<'_>; 3],
     bias: Option<ScoreBias<'_>>,
-    weights: Option<&mut [f32]>,
-    context: &mut [f32],
-) {
+    keep_weights: bool,
+) -> (Option<Vec<f32>>, Vec<f32>) {
     let HeadShape {
         batch,
         heads,
@@ -104,8 +101,12 @@ pub fn attention(
         sources,
         ..
     } = shape;
-    if batch * heads * targets * sources * d_head == 0 {
-        return;
+    let rows = batch * targets;
+    if rows * heads * sources * d_head == 0 {
+        return (
+            keep_weights.then(Vec::new),
+            vec![0.0; rows * heads * d_head],
+        );
     }
     query.check(shape, targets);
     key.check(shape, sources);
@@ -114,25 +115,33 @@ pub fn attention(
         let last = (batch - 1) * bias.batch_stride + (targets - 1) * bias.target_stride;
         assert!(last + sources <= bias.data.len(), "a bias for each pair");
     }
-    assert_eq!(context.len(), batch * targets * heads * d_head);
-    let weights = weights.map(|weights| {
-        assert_eq!(weights.len(), batch * heads * targets * sources);
-        Shared::new(weights)
-    });
-    let from = From::Scores {
-        query,
-        key,
-        bias,
-        weights,
+    let context = |weights| {
+        let from = From::Scores {
+            query,
+            key,
+            bias,
+            weights,
+        };
+        each_head(cpu, shape, from, value, rows)
     };
-    each_head(cpu, shape, from, value, context);
+    if !keep_weights {
+        return (None, context(None));
+    }
+    let mut result = Vec::new();
+    // SAFETY: every head writes the weights of all its targets.
+    let weights = unsafe {
+        written(rows * heads * sources, |weights| {
+            result = context(Some(weights));
+        })
+    };
+    (Some(weights), result)
 }
 
 /// `Σ_j α_ij v_j` for some targets, without j = i if `skip_own`; with the
 /// diagonal left out of the sum, not taken off it.
 ///
 /// `weights`: α, `[batch, head, target, source]`; `rows`: targets, counted
-/// through the batch, in rising order; `context`: `[rows.len(), head · d_head]`.
+/// through the batch, in rising order; result: `[rows.len(), head · d_head]`.
 ///
 /// # Panics
 /// Something has another size, or a row is out of order.
@@ -143,8 +152,7 @@ pub fn weighted_sums(
     value: HeadVectors<'_>,
     rows: &[usize],
     skip_own: bool,
-    context: &mut [f32],
-) {
+) -> Vec<f32> {
     let HeadShape {
         batch,
         heads,
@@ -153,9 +161,8 @@ pub fn weighted_sums(
         sources,
         ..
     } = shape;
-    assert_eq!(context.len(), rows.len() * heads * d_head);
-    if context.is_empty() || sources == 0 {
-        return;
+    if rows.len() * heads * d_head * sources == 0 {
+        return vec![0.0; rows.len() * heads * d_head];
     }
     value.check(shape, sources);
     assert_eq!(weights.len(), batch * heads * targets * sources);
@@ -166,7 +173,7 @@ pub fn weighted_sums(
         rows,
         skip_own,
     };
-    each_head(cpu, shape, from, value, context);
+    each_head(cpu, shape, from, value, rows.len())
 }
 
 /// Where weights come from.
@@ -190,22 +197,26 @@ fn each_head(
     shape: HeadShape,
     from: From<'_>,
     value: HeadVectors<'_>,
-    context: &mut [f32],
-) {
-    let context = Shared::new(context);
-    let head = |index: usize| {
-        cpu.run(Head {
-            shape,
-            from,
-            value,
-            context,
-            sequence: index / shape.heads,
-            head: index % shape.heads,
-        });
-    };
-    (0..shape.batch * shape.heads)
-        .into_par_iter()
-        .for_each(head);
+    rows: usize,
+) -> Vec<f32> {
+    // SAFETY: every head writes its numbers of all rows of its sequence.
+    unsafe {
+        written(rows * shape.heads * shape.d_head, |context| {
+            let head = |index: usize| {
+                cpu.run(Head {
+                    shape,
+                    from,
+                    value,
+                    context,
+                    sequence: index / shape.heads,
+                    head: index % shape.heads,
+                });
+            };
+            (0..shape.batch * shape.heads)
+                .into_par_iter()
+                .for_each(head);
+        })
+    }
 }
 
 struct Head<'a> {

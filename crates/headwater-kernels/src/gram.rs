@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
-use crate::shared::Shared;
+use crate::shared::{Shared, written_in_parts};
 use crate::{Cpu, HeadShape};
 
 /// The Gram matrices `G_j[h, g] = ⟨U^h_j, U^g_j⟩` of every source, scaled by
@@ -103,29 +103,26 @@ pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) 
 /// Sizes that do not fit together.
 pub fn finished_map(
     map: &[f32],
-    targets: usize,
+    [targets, sources]: [usize; 2],
     scale: Option<&[f32]>,
     own: Option<&[f32]>,
 ) -> Vec<f32> {
-    let mut finished = map.to_vec();
-    let rows = scale.or(own).map_or(0, <[f32]>::len);
-    if rows == 0 {
-        return finished;
-    }
-    assert!(scale.is_none_or(|scale| scale.len() == rows));
-    assert!(own.is_none_or(|own| own.len() == rows));
-    assert!(map.len().is_multiple_of(rows) && rows.is_multiple_of(targets));
-    let sources = map.len() / rows;
-    for (index, row) in finished.chunks_exact_mut(sources.max(1)).enumerate() {
-        if let Some(scale) = scale {
-            let factor = 1.0 / scale[index];
-            row.iter_mut().for_each(|norm| *norm *= factor);
+    let rows = map.len() / sources.max(1);
+    assert_eq!(map.len(), rows * sources, "whole rows");
+    assert!(scale.is_none_or(|scale| scale.len() == rows), "one s each");
+    assert!(own.is_none_or(|own| own.len() == rows), "one norm each");
+    let finish = |index: usize, row: &mut [f32]| {
+        let from = &map[index * sources..][..sources];
+        let factor = scale.map_or(1.0, |scale| 1.0 / scale[index]);
+        for (norm, from) in row.iter_mut().zip(from) {
+            *norm = from * factor;
         }
         if let Some(own) = own {
             row[index % targets] = own[index];
         }
-    }
-    finished
+    };
+    // SAFETY: every norm is written.
+    unsafe { written_in_parts(rows, sources, finish) }
 }
 
 /// Targets of a task.

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::packed::Pack;
-use crate::shared::Shared;
+use crate::shared::{Shared, written_in_parts};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
 
@@ -148,27 +148,27 @@ fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32
     } = shape;
     let blocks = sources.div_ceil(width);
     let inner = heads * d_head;
-    let mut packed = vec![0.0; batch * blocks * inner * width];
-    packed
-        .par_chunks_mut((inner * width).max(1))
-        .enumerate()
-        .for_each(|(place, packed)| {
-            let (sequence, first) = (place / blocks, place % blocks * width);
-            let count = width.min(sources - first);
-            for (head, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
-                let rows = &values.of(sequence, head)[first * values.token_stride..];
-                cpu.run(Pack {
-                    x: rows,
-                    stride: values.token_stride,
-                    rows: count,
-                    columns: d_head,
-                    result: packed,
-                    width,
-                });
-            }
-            packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
-        });
-    packed
+    let pack = |place: usize, packed: &mut [f32]| {
+        let (sequence, first) = (place / blocks, place % blocks * width);
+        let count = width.min(sources - first);
+        if count < width {
+            packed.fill(0.0);
+        }
+        for (head, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
+            let rows = &values.of(sequence, head)[first * values.token_stride..];
+            cpu.run(Pack {
+                x: rows,
+                stride: values.token_stride,
+                rows: count,
+                columns: d_head,
+                result: packed,
+                width,
+            });
+        }
+        packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
+    };
+    // SAFETY: rows write all of a block, or it is filled before.
+    unsafe { written_in_parts(batch * blocks, inner * width, pack) }
 }
 
 /// The mean of every column of W_O: what the mean of U is made of.
@@ -472,7 +472,7 @@ unsafe fn accumulate<S: Simd>(
 /// Sizes that do not fit together.
 pub fn diagonal(weights: &[f32], tokens: usize) -> Vec<f32> {
     assert_eq!(weights.len() % (tokens * tokens).max(1), 0, "square maps");
-    let maps = weights.chunks_exact((tokens * tokens).max(1));
-    maps.flat_map(|map| map.iter().step_by(tokens + 1).copied())
+    let maps = weights.par_chunks_exact((tokens * tokens).max(1));
+    maps.flat_map_iter(|map| map.iter().step_by(tokens + 1).copied())
         .collect()
 }

@@ -19,7 +19,7 @@ pub use cpu::Cpu;
 pub use curve::Curve;
 pub use gram::{HeadGram, finished_map, norm_maps};
 pub use heads::{Transformed, VECTOR_SCALE, diagonal, transformed};
-pub use linear::{Affine, Then, linear, linear_packed};
+pub use linear::{Affine, Then, linear, linear_both, linear_packed};
 pub use maps::{FeedForwardMaps, PairMaps, Residual, Tail};
 pub use packed::Packed;
 pub use rows::{

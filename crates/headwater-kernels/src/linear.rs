@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
 use crate::{Cpu, Curve, Packed};
@@ -54,49 +54,68 @@ enum Target<'a> {
 /// `x Wᵀ + b` as rows, `[row of x, out]`.
 ///
 /// # Panics
-/// `y`, W or b has another size.
-pub fn linear(cpu: Cpu, x: &Packed, map: Affine<'_>, y: &mut [f32]) {
-    let out = map.weight.len() / x.columns;
-    assert_eq!(y.len(), x.rows * out, "one row of y for each of x");
-    product(cpu, x, map, Target::Rows(Shared::new(y)));
+/// W or b has another size.
+pub fn linear(cpu: Cpu, x: &Packed, map: Affine<'_>) -> Vec<f32> {
+    let out = map.outputs(x);
+    // SAFETY: a product writes every number of every row.
+    unsafe { written(x.rows * out, |y| product(cpu, x, map, Target::Rows(y))) }
 }
 
-/// `x Wᵀ + b` and what is done to it `then`, packed; `before` takes `x Wᵀ + b` as rows, `[row of x, out]`.
+/// `x Wᵀ + b` and what is done to it `then`, packed.
 ///
 /// # Panics
-/// `before`, W or b has another size.
-pub fn linear_packed(
-    cpu: Cpu,
-    x: &Packed,
-    map: Affine<'_>,
-    then: Then<'_>,
-    before: Option<&mut [f32]>,
-) -> Packed {
-    let out = map.weight.len() / x.columns;
-    let mut y = Packed::zeros(cpu, x.rows, out);
-    if let Some(before) = &before {
-        assert_eq!(before.len(), x.rows * out, "one row for each of x");
-    }
-    if let Then::Times(factors) = then {
-        assert!(
-            factors.rows == y.rows && factors.columns == y.columns && factors.width == y.width,
-            "a factor for each number"
-        );
-    }
-    let target = Target::Packed {
-        packed: Shared::new(&mut y.data),
-        then,
-        before: before.map(Shared::new),
+/// W or b has another size.
+pub fn linear_packed(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> Packed {
+    packed(cpu, x, map, then, None)
+}
+
+/// As [`linear_packed`], and beside it `x Wᵀ + b` as rows, `[row of x, out]`.
+///
+/// # Panics
+/// W or b has another size.
+pub fn linear_both(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Vec<f32>) {
+    let out = map.outputs(x);
+    let mut result = None;
+    // SAFETY: a product writes every number of every row.
+    let before = unsafe {
+        written(x.rows * out, |before| {
+            result = Some(packed(cpu, x, map, then, Some(before)));
+        })
     };
-    product(cpu, x, map, target);
-    y
+    (result.expect("it was written"), before)
+}
+
+fn packed(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>, before: Option<Shared>) -> Packed {
+    let out = map.outputs(x);
+    if let Then::Times(factors) = then {
+        let sizes = (factors.rows, factors.columns, factors.width);
+        assert_eq!(sizes, (x.rows, out, x.width), "a factor for each number");
+    }
+    // SAFETY: a product writes every number of every panel.
+    unsafe {
+        Packed::written(cpu, x.rows, out, |packed| {
+            let target = Target::Packed {
+                packed,
+                then,
+                before,
+            };
+            product(cpu, x, map, target);
+        })
+    }
+}
+
+impl Affine<'_> {
+    /// Rows of W.
+    fn outputs(&self, x: &Packed) -> usize {
+        let out = self.weight.len() / x.columns;
+        assert_eq!(self.weight.len(), out * x.columns, "whole rows of W");
+        assert!(self.bias.is_none_or(|bias| bias.len() == out), "one b each");
+        out
+    }
 }
 
 fn product(cpu: Cpu, x: &Packed, map: Affine<'_>, target: Target<'_>) {
-    let columns = x.columns;
-    let out = map.weight.len() / columns;
-    assert_eq!(map.weight.len(), out * columns, "whole rows of W");
-    assert!(map.bias.is_none_or(|bias| bias.len() == out), "one b each");
+    let out = map.outputs(x);
     if x.rows == 0 {
         return;
     }

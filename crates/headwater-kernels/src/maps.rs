@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
 use crate::linear::{Affine, Then, linear, linear_packed};
-use crate::shared::Shared;
+use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors, Packed};
 
@@ -110,17 +110,11 @@ impl FeedForwardMaps<'_> {
             d_ff,
             hidden: {
                 let map = output_map(cpu, self.output, inner, self.norm);
-                let mut hidden = vec![0.0; inner * d_ff];
-                linear(
-                    cpu,
-                    &map,
-                    Affine {
-                        weight: self.up,
-                        bias: None,
-                    },
-                    &mut hidden,
-                );
-                hidden
+                let up = Affine {
+                    weight: self.up,
+                    bias: None,
+                };
+                linear(cpu, &map, up)
             },
             residual: self.tail.residual.map(|residual| {
                 let map = output_map(cpu, self.output, inner, residual.norm);
@@ -138,33 +132,31 @@ impl FeedForwardMaps<'_> {
 /// behind a layer norm centred and multiplied by γ.
 fn output_map(cpu: Cpu, output: &[f32], inner: usize, norm: Option<&[f32]>) -> Packed {
     let d_model = output.len() / inner;
-    let mut map = Packed::zeros(cpu, inner, d_model);
-    let width = map.width;
-    map.data
-        .par_chunks_mut(d_model * width)
-        .enumerate()
-        .for_each(|(panel, rows)| {
-            let first = panel * width;
-            let count = width.min(inner - first);
-            for (column, lanes) in rows.chunks_exact_mut(width).enumerate() {
-                lanes[..count].copy_from_slice(&output[column * inner + first..][..count]);
+    let width = cpu.width();
+    let map = |panel: usize, rows: &mut [f32]| {
+        let first = panel * width;
+        let count = width.min(inner - first);
+        for (column, lanes) in rows.chunks_exact_mut(width).enumerate() {
+            lanes[..count].copy_from_slice(&output[column * inner + first..][..count]);
+            lanes[count..].fill(0.0);
+        }
+        if let Some(norm) = norm {
+            let mut means = vec![0.0_f32; width];
+            for lanes in rows.chunks_exact(width) {
+                means
+                    .iter_mut()
+                    .zip(lanes)
+                    .for_each(|(mean, &number)| *mean += number);
             }
-            if let Some(norm) = norm {
-                let mut means = vec![0.0_f32; width];
-                for lanes in rows.chunks_exact(width) {
-                    means
-                        .iter_mut()
-                        .zip(lanes)
-                        .for_each(|(mean, &number)| *mean += number);
-                }
-                means.iter_mut().for_each(|mean| *mean /= d_model as f32);
-                for (lanes, &factor) in rows.chunks_exact_mut(width).zip(norm) {
-                    let lanes = lanes.iter_mut().zip(&means);
-                    lanes.for_each(|(number, &mean)| *number = (*number - mean) * factor);
-                }
+            means.iter_mut().for_each(|mean| *mean /= d_model as f32);
+            for (lanes, &factor) in rows.chunks_exact_mut(width).zip(norm) {
+                let lanes = lanes.iter_mut().zip(&means);
+                lanes.for_each(|(number, &mean)| *number = (*number - mean) * factor);
             }
-        });
-    map
+        }
+    };
+    // SAFETY: every column of a panel is written.
+    unsafe { Packed::by_panel(cpu, inner, d_model, map) }
 }
 
 impl Prepared<'_> {
@@ -203,26 +195,25 @@ impl Prepared<'_> {
                 .as_ref()
                 .map(|residual| self.by_source(cpu, maps, &group, residual, self.d_model));
             for pairs in pairs.chunks(PANELS) {
-                let mut x = Packed::zeros(cpu, pairs.len() * width, self.d_ff);
-                x.data
-                    .par_chunks_mut(self.d_ff * width)
-                    .zip(pairs)
-                    .for_each(|(panel, pair)| {
-                        let of_source = (pair.source - first) * self.d_ff * heads;
-                        cpu.run(Combine {
-                            maps,
-                            pair,
-                            by_source: &hidden[of_source..][..self.d_ff * heads],
-                            scale: maps.scale,
-                            slope: Some(maps.slope),
-                            result: panel,
-                        });
+                let combine = |panel: usize, result: &mut [f32]| {
+                    let pair = &pairs[panel];
+                    let of_source = (pair.source - first) * self.d_ff * heads;
+                    cpu.run(Combine {
+                        maps,
+                        pair,
+                        by_source: &hidden[of_source..][..self.d_ff * heads],
+                        scale: maps.scale,
+                        slope: Some(maps.slope),
+                        result,
                     });
+                };
+                // SAFETY: every column of a panel is combined.
+                let x = unsafe { Packed::by_panel(cpu, pairs.len() * width, self.d_ff, combine) };
                 let down = Affine {
                     weight: self.block.down,
                     bias: None,
                 };
-                let mut y = linear_packed(cpu, &x, down, Then::Nothing, None);
+                let mut y = linear_packed(cpu, &x, down, Then::Nothing);
                 y.data
                     .par_chunks_mut(self.d_model * width)
                     .zip(pairs)
@@ -273,22 +264,23 @@ impl Prepared<'_> {
         columns: usize,
     ) -> Vec<f32> {
         let heads = maps.shape.heads;
-        let mut result = vec![0.0; sources.len() * columns * heads];
-        let shared = Shared::new(&mut result);
         let width = cpu.width();
-        (0..columns.div_ceil(width))
-            .into_par_iter()
-            .for_each(|panel| {
-                cpu.run(BySource {
-                    maps,
-                    sources,
-                    map,
-                    columns,
-                    first: panel * width,
-                    result: shared,
+        let write = |result: Shared| {
+            (0..columns.div_ceil(width))
+                .into_par_iter()
+                .for_each(|panel| {
+                    cpu.run(BySource {
+                        maps,
+                        sources,
+                        map,
+                        columns,
+                        first: panel * width,
+                        result,
+                    });
                 });
-            });
-        result
+        };
+        // SAFETY: panels write all columns of all heads of these sources.
+        unsafe { written(sources.len() * columns * heads, write) }
     }
 }
 

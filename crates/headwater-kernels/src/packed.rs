@@ -1,8 +1,11 @@
 //! Rows side by side: the layout that products read and may write.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::shared::{Shared, written, written_as_slice, written_in_parts};
 use crate::transpose::{Rows, transpose};
 use crate::{Cpu, Curve};
 
@@ -19,10 +22,76 @@ pub struct Packed {
 }
 
 impl Packed {
-    pub(crate) fn zeros(cpu: Cpu, rows: usize, columns: usize) -> Self {
+    /// Rows whose numbers `write` writes.
+    ///
+    /// # Safety
+    /// `write` writes every number of every panel, those of the last that
+    /// belong to no row too, and reads none before that.
+    pub(crate) unsafe fn written(
+        cpu: Cpu,
+        rows: usize,
+        columns: usize,
+        write: impl FnOnce(Shared),
+    ) -> Self {
         let width = cpu.width();
         Self {
-            data: vec![0.0; rows.div_ceil(width) * columns * width],
+            // SAFETY: the caller's.
+            data: unsafe { written(rows.div_ceil(width) * columns * width, write) },
+            rows,
+            columns,
+            width,
+        }
+    }
+
+    /// As [`Packed::written`]: some columns of a panel at a time.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn by_part(
+        cpu: Cpu,
+        rows: usize,
+        columns: usize,
+        write: impl Fn(Part, &mut [f32]) + Sync,
+    ) -> Self {
+        let width = cpu.width();
+        let parts = columns.div_ceil(COLUMNS);
+        let task = |data: Shared, index: usize| {
+            let (panel, first) = (index / parts, index % parts * COLUMNS);
+            let columns_here = COLUMNS.min(columns - first);
+            let start = (panel * columns + first) * width;
+            let part = Part {
+                panel,
+                columns: first..first + columns_here,
+                numbers: start..start + columns_here * width,
+            };
+            // SAFETY: no other task has this part.
+            let numbers = unsafe { data.part(start, columns_here * width) };
+            write(part, numbers);
+        };
+        // SAFETY: the caller's; together the parts are all of it.
+        unsafe {
+            Self::written(cpu, rows, columns, |data| {
+                (0..rows.div_ceil(width) * parts)
+                    .into_par_iter()
+                    .for_each(|index| task(data, index));
+            })
+        }
+    }
+
+    /// As [`Packed::written`], panel by panel, with the place of each.
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn by_panel(
+        cpu: Cpu,
+        rows: usize,
+        columns: usize,
+        write: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Self {
+        let width = cpu.width();
+        Self {
+            // SAFETY: the caller's.
+            data: unsafe { written_in_parts(rows.div_ceil(width), columns * width, write) },
             rows,
             columns,
             width,
@@ -36,38 +105,42 @@ impl Packed {
     pub fn new(cpu: Cpu, x: &[f32], columns: usize) -> Self {
         let rows = x.len() / columns;
         assert_eq!(x.len(), rows * columns, "whole rows");
-        let mut packed = Self::zeros(cpu, rows, columns);
-        let width = packed.width;
-        packed
-            .data
-            .par_chunks_mut(columns * width)
-            .zip(x.par_chunks(columns * width))
-            .for_each(|(panel, x)| {
-                cpu.run(Pack {
-                    x,
-                    stride: columns,
-                    rows: x.len() / columns,
-                    columns,
-                    result: panel,
-                    width,
-                });
+        let width = cpu.width();
+        let pack = |part: Part, result: &mut [f32]| {
+            let first = part.panel * width;
+            let count = width.min(rows - first);
+            if count < width {
+                result.fill(0.0);
+            }
+            cpu.run(Pack {
+                x: &x[first * columns + part.columns.start..],
+                stride: columns,
+                rows: count,
+                columns: part.columns.len(),
+                result,
+                width,
             });
-        packed
+        };
+        // SAFETY: rows write all of a part, or it is filled before.
+        unsafe { Self::by_part(cpu, rows, columns, pack) }
     }
 
-    /// g(x)/x of every number x in its place: what an activation multiplies by.
-    pub fn gate(&mut self, cpu: Cpu, curve: Curve) {
-        struct Gate<'a>(Curve, &'a mut [f32]);
-        impl WithSimd for Gate<'_> {
+    /// g(x)/x of every number x: what an activation multiplies by.
+    pub fn gates(&self, cpu: Cpu, curve: Curve) -> Self {
+        struct Gates<'a>(Curve, &'a mut [f32]);
+        impl WithSimd for Gates<'_> {
             type Output = ();
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
                 self.0.apply_gate(simd, self.1);
             }
         }
-        self.data
-            .par_chunks_mut(CHUNK)
-            .for_each(|numbers| cpu.run(Gate(curve, numbers)));
+        let gates = |part: Part, result: &mut [f32]| {
+            result.copy_from_slice(&self.data[part.numbers]);
+            cpu.run(Gates(curve, result));
+        };
+        // SAFETY: all of a part is copied.
+        unsafe { Self::by_part(cpu, self.rows, self.columns, gates) }
     }
 
     /// Every number times the one of `other` in its place.
@@ -89,15 +162,12 @@ impl Packed {
             }
         }
         assert!(self.is_like(other), "a factor for each number");
-        let mut product = Self::zeros(cpu, self.rows, self.columns);
-        let parts = self
-            .data
-            .par_chunks(CHUNK)
-            .zip(other.data.par_chunks(CHUNK));
-        parts
-            .zip(product.data.par_chunks_mut(CHUNK))
-            .for_each(|((a, b), product)| cpu.run(Times(a, b, product)));
-        product
+        let times = |part: Part, result: &mut [f32]| {
+            let a = &self.data[part.numbers.clone()];
+            cpu.run(Times(a, &other.data[part.numbers], result));
+        };
+        // SAFETY: a part is whole vectors, and all of it is written.
+        unsafe { Self::by_part(cpu, self.rows, self.columns, times) }
     }
 
     /// What is left of every row of a sum, times `factors`: `(self − part −
@@ -157,25 +227,19 @@ impl Packed {
         assert_eq!(scale.len(), self.rows, "one a row");
         let mut inverse: Vec<f32> = scale.iter().map(|scale| scale.recip()).collect();
         inverse.resize(self.panels() * self.width, 0.0);
-        let mut result = Self::zeros(cpu, self.rows, self.columns);
-        let size = self.columns * self.width;
-        result
-            .data
-            .par_chunks_mut(size.max(1))
-            .enumerate()
-            .for_each(|(panel, result)| {
-                let of_panel = panel * size..(panel + 1) * size;
-                cpu.run(Rest {
-                    sum: &self.data[of_panel.clone()],
-                    part: &part.data[of_panel.clone()],
-                    a,
-                    c,
-                    inverse: &inverse[panel * self.width..][..self.width],
-                    factors: &factors.data[of_panel],
-                    result,
-                });
+        let rest = |place: Part, result: &mut [f32]| {
+            cpu.run(Rest {
+                sum: &self.data[place.numbers.clone()],
+                part: &part.data[place.numbers.clone()],
+                a: &a[place.columns.clone()],
+                c: &c[place.columns],
+                inverse: &inverse[place.panel * self.width..][..self.width],
+                factors: &factors.data[place.numbers],
+                result,
             });
-        result
+        };
+        // SAFETY: as in `times`.
+        unsafe { Self::by_part(cpu, self.rows, self.columns, rest) }
     }
 
     /// Puts rows of another matrix, `[rows.len(), columns]` packed, in place of rows of this one.
@@ -203,22 +267,24 @@ impl Packed {
 
     /// The rows, `[rows, columns]`.
     pub fn unpack(&self, cpu: Cpu) -> Vec<f32> {
-        let mut x = vec![0.0; self.rows * self.columns];
-        let panel = self.columns * self.width;
-        x.par_chunks_mut(panel.max(1))
-            .zip(self.data.par_chunks(panel.max(1)))
-            .for_each(|(x, panel)| {
-                // The other way round it is the same.
-                cpu.run(Pack {
-                    x: panel,
-                    stride: self.width,
-                    rows: self.columns,
-                    columns: x.len() / self.columns,
-                    result: x,
-                    width: self.columns,
+        let unpack = |x: &mut [f32]| {
+            let panel = self.columns * self.width;
+            x.par_chunks_mut(panel.max(1))
+                .zip(self.data.par_chunks(panel.max(1)))
+                .for_each(|(x, panel)| {
+                    // The other way round it is the same.
+                    cpu.run(Pack {
+                        x: panel,
+                        stride: self.width,
+                        rows: self.columns,
+                        columns: x.len() / self.columns,
+                        result: x,
+                        width: self.columns,
+                    });
                 });
-            });
-        x
+        };
+        // SAFETY: panels write all of their rows.
+        unsafe { written_as_slice(self.rows * self.columns, unpack) }
     }
 
     /// Groups of rows that lie side by side; the last may have empty ones.
@@ -227,8 +293,16 @@ impl Packed {
     }
 }
 
-/// Numbers of a task; whole vectors of every machine.
-const CHUNK: usize = 1 << 14;
+/// Columns of a part: so few that its numbers stay near.
+const COLUMNS: usize = 256;
+
+/// Some columns of a panel.
+pub(crate) struct Part {
+    panel: usize,
+    columns: Range<usize>,
+    /// Where its numbers lie.
+    numbers: Range<usize>,
+}
 
 /// Rows of `columns` numbers that begin `stride` apart, `[row][column]`, to
 /// `[column][row]`; `width` rows of the result lie together.

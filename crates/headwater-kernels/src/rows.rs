@@ -4,6 +4,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::Cpu;
+use crate::shared::written_as_slice;
 
 /// Numbers for which a second thread is worth waking.
 const CHUNK: usize = 1 << 14;
@@ -17,7 +18,7 @@ fn rows_of_task(columns: usize) -> usize {
 ///
 /// # Panics
 /// Unlike lengths.
-pub fn add(cpu: Cpu, a: &[f32], b: &[f32], result: &mut [f32]) {
+pub fn add(cpu: Cpu, a: &[f32], b: &[f32]) -> Vec<f32> {
     struct Add<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
     impl WithSimd for Add<'_> {
         type Output = ();
@@ -35,18 +36,19 @@ pub fn add(cpu: Cpu, a: &[f32], b: &[f32], result: &mut [f32]) {
             }
         }
     }
-    assert!(
-        a.len() == result.len() && b.len() == result.len(),
-        "unlike lengths"
-    );
-    let parts = result.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK));
-    parts
-        .zip(b.par_chunks(CHUNK))
-        .for_each(|((result, a), b)| cpu.run(Add(a, b, result)));
+    assert_eq!(a.len(), b.len(), "unlike lengths");
+    let add = |result: &mut [f32]| {
+        let parts = result.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK));
+        parts
+            .zip(b.par_chunks(CHUNK))
+            .for_each(|((result, a), b)| cpu.run(Add(a, b, result)));
+    };
+    // SAFETY: every sum is written.
+    unsafe { written_as_slice(a.len(), add) }
 }
 
-/// Layer normalization of every row: `γ ⊙ (x − mean(x)) / s + β`,
-/// s = sqrt(var(x) + ε), biased variance; `scale` takes s.
+/// Layer normalization of every row: `γ ⊙ (x − mean(x)) / s + β`, and
+/// s = sqrt(var(x) + ε), biased variance.
 ///
 /// # Panics
 /// Sizes that do not fit together.
@@ -56,9 +58,7 @@ pub fn layer_norm(
     weight: &[f32],
     bias: &[f32],
     epsilon: f64,
-    result: &mut [f32],
-    scale: &mut [f32],
-) {
+) -> (Vec<f32>, Vec<f32>) {
     struct Normalize<'a> {
         x: &'a [f32],
         weight: &'a [f32],
@@ -84,25 +84,30 @@ pub fn layer_norm(
     }
     let columns = weight.len();
     assert!(
-        x.len() == result.len() && bias.len() == columns,
+        bias.len() == columns && x.len().is_multiple_of(columns),
         "unlike sizes"
     );
-    assert_eq!(x.len(), scale.len() * columns, "one scale a row");
+    let mut scale = vec![0.0; x.len() / columns];
     let rows = rows_of_task(columns);
-    let x = x.par_chunks(rows * columns);
-    let result = result.par_chunks_mut(rows * columns);
-    x.zip(result)
-        .zip(scale.par_chunks_mut(rows))
-        .for_each(|((x, result), scale)| {
-            cpu.run(Normalize {
-                x,
-                weight,
-                bias,
-                epsilon,
-                result,
-                scale,
+    let normalize = |result: &mut [f32]| {
+        let x = x.par_chunks(rows * columns);
+        let result = result.par_chunks_mut(rows * columns);
+        x.zip(result)
+            .zip(scale.par_chunks_mut(rows))
+            .for_each(|((x, result), scale)| {
+                cpu.run(Normalize {
+                    x,
+                    weight,
+                    bias,
+                    epsilon,
+                    result,
+                    scale,
+                });
             });
-        });
+    };
+    // SAFETY: every row is centred into its place.
+    let normalized = unsafe { written_as_slice(x.len(), normalize) };
+    (normalized, scale)
 }
 
 /// What a layer norm does to a part of its input: `γ ⊙ (x − mean(x)) / s + β`
@@ -116,8 +121,7 @@ pub fn layer_norm_part(
     weight: &[f32],
     bias: Option<&[f32]>,
     scale: &[f32],
-    result: &mut [f32],
-) {
+) -> Vec<f32> {
     struct Part<'a> {
         x: &'a [f32],
         weight: &'a [f32],
@@ -143,24 +147,25 @@ pub fn layer_norm_part(
         bias.is_none_or(|bias| bias.len() == columns),
         "unlike sizes"
     );
-    assert!(
-        x.len() == result.len() && x.len() == scale.len() * columns,
-        "unlike sizes"
-    );
+    assert_eq!(x.len(), scale.len() * columns, "one scale a row");
     let rows = rows_of_task(columns);
-    let x = x.par_chunks(rows * columns);
-    let result = result.par_chunks_mut(rows * columns);
-    x.zip(result)
-        .zip(scale.par_chunks(rows))
-        .for_each(|((x, result), scale)| {
-            cpu.run(Part {
-                x,
-                weight,
-                bias,
-                scale,
-                result,
+    let normalize = |result: &mut [f32]| {
+        let x = x.par_chunks(rows * columns);
+        let result = result.par_chunks_mut(rows * columns);
+        x.zip(result)
+            .zip(scale.par_chunks(rows))
+            .for_each(|((x, result), scale)| {
+                cpu.run(Part {
+                    x,
+                    weight,
+                    bias,
+                    scale,
+                    result,
+                });
             });
-        });
+    };
+    // SAFETY: every row is centred into its place.
+    unsafe { written_as_slice(x.len(), normalize) }
 }
 
 /// `sum − bias − part` of every row, one bias for all; and the rows of which
@@ -174,8 +179,7 @@ pub fn rest(
     bias: &[f32],
     part: Option<&[f32]>,
     small: f32,
-    result: &mut [f32],
-) -> Vec<usize> {
+) -> (Vec<f32>, Vec<usize>) {
     struct Rest<'a> {
         sum: &'a [f32],
         bias: &'a [f32],
@@ -206,31 +210,35 @@ pub fn rest(
     }
     let columns = bias.len();
     assert!(
-        sum.len() == result.len() && part.is_none_or(|part| part.len() == sum.len()),
+        part.is_none_or(|part| part.len() == sum.len()),
         "unlike sizes"
     );
     assert_eq!(sum.len() % columns, 0, "whole rows");
     let mut left = vec![0.0; sum.len() / columns];
     let rows = rows_of_task(columns);
-    result
-        .par_chunks_mut(rows * columns)
-        .zip(left.par_chunks_mut(rows))
-        .enumerate()
-        .for_each(|(task, (result, left))| {
-            let start = task * rows * columns;
-            let of_task = start..start + result.len();
-            cpu.run(Rest {
-                sum: &sum[of_task.clone()],
-                bias,
-                part: part.map(|part| &part[of_task]),
-                result,
-                left,
+    let subtract = |result: &mut [f32]| {
+        let tasks = result.par_chunks_mut(rows * columns);
+        tasks
+            .zip(left.par_chunks_mut(rows))
+            .enumerate()
+            .for_each(|(task, (result, left))| {
+                let start = task * rows * columns;
+                let of_task = start..start + result.len();
+                cpu.run(Rest {
+                    sum: &sum[of_task.clone()],
+                    bias,
+                    part: part.map(|part| &part[of_task]),
+                    result,
+                    left,
+                });
             });
-        });
+    };
+    // SAFETY: every difference is written.
+    let result = unsafe { written_as_slice(sum.len(), subtract) };
     // What is not a number, because all of it is zero, is small too.
     let rows = left.into_iter().enumerate();
-    rows.filter_map(|(row, left)| (left.is_nan() || left <= small).then_some(row))
-        .collect()
+    let small = rows.filter_map(|(row, left)| (left.is_nan() || left <= small).then_some(row));
+    (result, small.collect())
 }
 
 /// The Euclidean norm of every row.
@@ -239,8 +247,8 @@ pub fn rest(
 /// them from underflow.
 ///
 /// # Panics
-/// `x` has another size.
-pub fn row_norms(cpu: Cpu, x: &[f32], before: f32, result: &mut [f32]) {
+/// `x` does not consist of whole rows.
+pub fn row_norms(cpu: Cpu, x: &[f32], columns: usize, before: f32) -> Vec<f32> {
     struct Norms<'a>(&'a [f32], f32, &'a mut [f32]);
     impl WithSimd for Norms<'_> {
         type Output = ();
@@ -266,15 +274,13 @@ pub fn row_norms(cpu: Cpu, x: &[f32], before: f32, result: &mut [f32]) {
             }
         }
     }
-    if result.is_empty() {
-        return;
-    }
-    let columns = x.len() / result.len();
-    assert_eq!(x.len(), result.len() * columns, "whole rows");
+    assert_eq!(x.len() % columns, 0, "whole rows");
+    let mut result = vec![0.0; x.len() / columns];
     let rows = rows_of_task(columns);
     x.par_chunks(rows * columns)
         .zip(result.par_chunks_mut(rows))
         .for_each(|(x, result)| cpu.run(Norms(x, before, result)));
+    result
 }
 
 /// The sum of every row of square maps, `[map][row][column]`, without the
@@ -360,9 +366,8 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
             }
         }
     }
-    let mut result = vec![0.0; maps.len()];
     if maps.is_empty() {
-        return result;
+        return Vec::new();
     }
     let count = factors.len() / columns;
     assert!(
@@ -370,12 +375,15 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
         "unlike sizes"
     );
     let map = maps.len() / count;
-    result
-        .par_chunks_mut(map)
-        .zip(maps.par_chunks(map))
-        .zip(factors.par_chunks(columns))
-        .for_each(|((result, rows), factors)| cpu.run(Times(rows, factors, result)));
-    result
+    let times = |result: &mut [f32]| {
+        result
+            .par_chunks_mut(map)
+            .zip(maps.par_chunks(map))
+            .zip(factors.par_chunks(columns))
+            .for_each(|((result, rows), factors)| cpu.run(Times(rows, factors, result)));
+    };
+    // SAFETY: every product is written.
+    unsafe { written_as_slice(maps.len(), times) }
 }
 
 /// `W x` of one vector: the dot product of every row of W with it.

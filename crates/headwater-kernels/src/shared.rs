@@ -1,3 +1,5 @@
+use rayon::prelude::*;
+
 /// A slice that several threads write to, each its own part.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared {
@@ -9,6 +11,51 @@ pub(crate) struct Shared {
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
+
+/// `length` numbers that `write` writes. Memory that is filled with zeros
+/// first is written twice, and by one thread.
+///
+/// # Safety
+/// `write` writes every number, and reads none before that.
+pub(crate) unsafe fn written(length: usize, write: impl FnOnce(Shared)) -> Vec<f32> {
+    let mut numbers: Vec<f32> = Vec::with_capacity(length);
+    write(Shared {
+        first: numbers.as_mut_ptr(),
+        length,
+    });
+    // SAFETY: the capacity; the caller's for what is in it.
+    unsafe { numbers.set_len(length) };
+    numbers
+}
+
+/// As [`written`], through a slice.
+///
+/// # Safety
+/// As there.
+pub(crate) unsafe fn written_as_slice(length: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    // SAFETY: the caller's; nobody else has any of it.
+    unsafe { written(length, |numbers| write(numbers.part(0, length))) }
+}
+
+/// `count` parts of `length` numbers side by side that `write` writes, each
+/// with its place; on all threads.
+///
+/// # Safety
+/// `write` writes every number of a part, and reads none before that.
+pub(crate) unsafe fn written_in_parts(
+    count: usize,
+    length: usize,
+    write: impl Fn(usize, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    // SAFETY: the caller's; every task has a part of its own.
+    unsafe {
+        written(count * length, |numbers| {
+            (0..count)
+                .into_par_iter()
+                .for_each(|place| write(place, numbers.part(place * length, length)));
+        })
+    }
+}
 
 impl Shared {
     pub(crate) fn new(slice: &mut [f32]) -> Self {

@@ -93,8 +93,7 @@ impl Host {
             weight: weight.slice(),
             bias: biases.as_ref().map(HostFloats::slice),
         };
-        let mut y = vec![0.0; batch * token * output];
-        kernels::linear(self.cpu, packed, map, &mut y);
+        let y = kernels::linear(self.cpu, packed, map);
         self.tensor(y, [batch, token, output])
     }
 
@@ -135,16 +134,7 @@ impl Host {
                 target_stride: if targets > 1 { sources } else { 0 },
             }
         });
-        let mut weights = keep_weights.then(|| vec![0.0; batch * n_heads * targets * sources]);
-        let mut context = vec![0.0; batch * targets * d_model];
-        kernels::attention(
-            self.cpu,
-            shape,
-            rows,
-            bias,
-            weights.as_deref_mut(),
-            &mut context,
-        );
+        let (weights, context) = kernels::attention(self.cpu, shape, rows, bias, keep_weights);
         (
             weights.map(|weights| self.tensor(weights, [batch, n_heads, targets, sources])),
             self.tensor(context, [batch, targets, d_model]),
@@ -168,14 +158,14 @@ impl Host {
             weight: weight.slice(),
             bias: Some(bias.slice()),
         };
-        let mut before = keep.then(|| vec![0.0; batch * token * d_ff]);
-        let hidden = kernels::linear_packed(
-            self.cpu,
-            &self.pack(x),
-            map,
-            Then::Activation(curve),
-            before.as_deref_mut(),
-        );
+        let (x, then) = (self.pack(x), Then::Activation(curve));
+        let (hidden, before) = match keep {
+            true => {
+                let (hidden, before) = kernels::linear_both(self.cpu, &x, map, then);
+                (hidden, Some(before))
+            }
+            false => (kernels::linear_packed(self.cpu, &x, map, then), None),
+        };
         let before = before.map(|before| self.tensor(before, [batch, token, d_ff]));
         Some((
             before,
@@ -189,16 +179,12 @@ impl Host {
         let x = self.contiguous(x);
         let weight = self.contiguous(&norm.weight);
         let bias = self.contiguous(&norm.bias);
-        let mut normalized = vec![0.0; x.slice().len()];
-        let mut scale = vec![0.0; batch * token];
-        kernels::layer_norm(
+        let (normalized, scale) = kernels::layer_norm(
             self.cpu,
             x.slice(),
             weight.slice(),
             bias.slice(),
             norm.epsilon,
-            &mut normalized,
-            &mut scale,
         );
         (
             self.tensor(normalized, shape),
@@ -222,14 +208,12 @@ impl Host {
         let (x, scale) = (self.contiguous(x), self.contiguous(scale));
         let weight = self.contiguous(weight);
         let bias = bias.map(|bias| self.contiguous(bias));
-        let mut part = vec![0.0; x.slice().len()];
-        kernels::layer_norm_part(
+        let part = kernels::layer_norm_part(
             self.cpu,
             x.slice(),
             weight.slice(),
             bias.as_ref().map(HostFloats::slice),
             scale.slice(),
-            &mut part,
         );
         self.tensor(part, shape)
     }
@@ -252,7 +236,7 @@ impl Host {
             bias: Some(bias.slice()),
         };
         let x = self.pack(x);
-        let hidden = kernels::linear_packed(self.cpu, &x, map, Then::Times(slope), None);
+        let hidden = kernels::linear_packed(self.cpu, &x, map, Then::Times(slope));
         self.linear(&hidden, &block.down, true, [batch, token])
     }
 
@@ -266,7 +250,7 @@ impl Host {
             weight: weight.slice(),
             bias: None,
         };
-        kernels::linear_packed(self.cpu, &self.pack(x), map, Then::Nothing, None)
+        kernels::linear_packed(self.cpu, &self.pack(x), map, Then::Nothing)
     }
 
     /// `x Wᵀ` of packed rows.
@@ -293,10 +277,9 @@ impl Host {
 
     /// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
     pub fn row_norms(self, x: &Tensor<3>) -> Tensor<2> {
-        let [batch, token, _] = x.dims();
+        let [batch, token, width] = x.dims();
         let x = self.contiguous(x);
-        let mut norms = vec![0.0; batch * token];
-        kernels::row_norms(self.cpu, x.slice(), 1.0, &mut norms);
+        let norms = kernels::row_norms(self.cpu, x.slice(), width, 1.0);
         self.tensor(norms, [batch, token])
     }
 
@@ -304,8 +287,7 @@ impl Host {
     pub fn add<const D: usize>(self, a: &Tensor<D>, b: &Tensor<D>) -> Tensor<D> {
         let shape = a.dims();
         let (a, b) = (self.contiguous(a), self.contiguous(b));
-        let mut sum = vec![0.0; a.slice().len()];
-        kernels::add(self.cpu, a.slice(), b.slice(), &mut sum);
+        let sum = kernels::add(self.cpu, a.slice(), b.slice());
         self.tensor(sum, shape)
     }
 }

@@ -80,7 +80,7 @@ impl Product for Own {
             weight: &self.b,
             bias: None,
         };
-        kernels::linear(self.cpu, &a, b, &mut self.product);
+        self.product = kernels::linear(self.cpu, &a, b);
         (start.elapsed().as_secs_f64(), self.product[0])
     }
 }
@@ -112,7 +112,7 @@ impl Streamed {
             weight: &self.b,
             bias: None,
         };
-        let product = kernels::linear_packed(self.cpu, &self.a, b, Then::Nothing, None);
+        let product = kernels::linear_packed(self.cpu, &self.a, b, Then::Nothing);
         let seconds = start.elapsed().as_secs_f64();
         drop(product);
         seconds

@@ -99,8 +99,6 @@ fn weights_and_context_are_those_of_the_definition() {
             for bias in [None, (sources > 1).then_some(&bias)] {
                 let [weights, context] = expected(shape, [&q, &k, &v], bias.map(|bias| &bias[..]));
                 let found = same_on_any_threads(|| {
-                    let mut weights = vec![0.0; batch * heads * targets * sources];
-                    let mut context = vec![0.0; batch * targets * width];
                     let vectors = [(&q, targets), (&k, sources), (&v, sources)]
                         .map(|(rows, tokens)| HeadVectors::rows(rows, tokens, heads, d_head));
                     let bias = bias.map(|bias| ScoreBias {
@@ -108,11 +106,10 @@ fn weights_and_context_are_those_of_the_definition() {
                         batch_stride: sources,
                         target_stride: 0,
                     });
-                    attention(cpu, shape, vectors, bias, Some(&mut weights), &mut context);
-                    let mut plain = vec![0.0; context.len()];
-                    attention(cpu, shape, vectors, bias, None, &mut plain);
-                    assert_eq!(plain, context);
-                    (weights, context)
+                    let (weights, context) = attention(cpu, shape, vectors, bias, true);
+                    let plain = attention(cpu, shape, vectors, bias, false);
+                    assert_eq!(plain, (None, context.clone()));
+                    (weights.expect("they are kept"), context)
                 });
                 assert_close(&found.0, &weights, 2e-6, "weights");
                 assert_close(&found.1, &context, 2e-6, "context");
@@ -160,10 +157,8 @@ fn weighted_sums_of_some_targets_can_leave_out_the_token_itself() {
                     }
                 }
                 let found = same_on_any_threads(|| {
-                    let mut context = vec![0.0; rows.len() * width];
                     let v = HeadVectors::rows(&v, sources, heads, d_head);
-                    weighted_sums(cpu, shape, &weights, v, &rows, skip_own, &mut context);
-                    context
+                    weighted_sums(cpu, shape, &weights, v, &rows, skip_own)
                 });
                 assert_close(&found, &expected, 2e-6, "context");
             }

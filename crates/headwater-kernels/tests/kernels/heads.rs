@@ -83,7 +83,8 @@ fn norms_and_own_parts_are_those_of_the_vectors() {
                 assert!(without.grams.is_empty());
                 assert_eq!(without.own, both.own);
                 let own_norms = own.is_some().then_some(&mine[..]);
-                let finish = |map: &Vec<f32>| finished_map(map, targets, Some(&scale), own_norms);
+                let finish =
+                    |map: &Vec<f32>| finished_map(map, [targets, sources], Some(&scale), own_norms);
                 let maps = norm_maps(cpu, &both.grams, &weights, targets);
                 assert_eq!(
                     maps[..1],

@@ -1,4 +1,6 @@
-use headwater_kernels::{Affine, Curve, Packed, Then, linear, linear_packed, rows_times_vector};
+use headwater_kernels::{
+    Affine, Curve, Packed, Then, linear, linear_both, linear_packed, rows_times_vector,
+};
 
 use crate::{assert_close, on_every_cpu, random, same_on_any_threads};
 
@@ -36,15 +38,12 @@ fn a_product_is_the_sum_of_products() {
                 weight: &w,
                 bias: Some(&bias),
             };
-            let y = same_on_any_threads(|| {
-                let mut y = vec![0.0; m * n];
-                linear(cpu, &packed, map, &mut y);
-                y
-            });
+            let y = same_on_any_threads(|| linear(cpu, &packed, map));
             assert_close(&y, &expected, 2e-6, "rows");
-            let mut before = vec![0.0; m * n];
-            let packed = linear_packed(cpu, &packed, map, Then::Nothing, Some(&mut before));
-            assert_eq!((packed.unpack(cpu), before), (y.clone(), y));
+            let (alike, before) = linear_both(cpu, &packed, map, Then::Nothing);
+            assert_eq!((alike.unpack(cpu), &before), (y.clone(), &y));
+            let alone = linear_packed(cpu, &packed, map, Then::Nothing);
+            assert_eq!(alone.unpack(cpu), y);
         }
     });
 }
@@ -59,9 +58,9 @@ fn what_is_done_then_is_done_to_every_number() {
             weight: &w,
             bias: None,
         };
-        let plain = linear_packed(cpu, &x, map, Then::Nothing, None);
+        let plain = linear_packed(cpu, &x, map, Then::Nothing);
         let factors = Packed::new(cpu, &factors, n);
-        let times = linear_packed(cpu, &x, map, Then::Times(&factors), None);
+        let times = linear_packed(cpu, &x, map, Then::Times(&factors));
         let expected: Vec<f32> = plain
             .unpack(cpu)
             .iter()
@@ -70,7 +69,7 @@ fn what_is_done_then_is_done_to_every_number() {
             .collect();
         assert_eq!(times.unpack(cpu), expected);
         assert_eq!(plain.times(cpu, &factors).unpack(cpu), expected);
-        let relu = linear_packed(cpu, &x, map, Then::Activation(Curve::Relu), None);
+        let relu = linear_packed(cpu, &x, map, Then::Activation(Curve::Relu));
         let expected: Vec<f32> = plain.unpack(cpu).iter().map(|x| x.max(0.0)).collect();
         assert_eq!(relu.unpack(cpu), expected);
     });
@@ -85,11 +84,7 @@ fn a_row_does_not_depend_on_the_others() {
             weight: &w,
             bias: None,
         };
-        let rows = |x: &[f32]| {
-            let mut y = vec![0.0; x.len() / k * n];
-            linear(cpu, &Packed::new(cpu, x, k), map, &mut y);
-            y
-        };
+        let rows = |x: &[f32]| linear(cpu, &Packed::new(cpu, x, k), map);
         let all = rows(&x);
         for count in [1, 2, 31, 64] {
             assert_eq!(rows(&x[..count * k]), all[..count * n]);

@@ -12,13 +12,11 @@ fn rows_are_normalized_and_measured() {
         for (rows, columns) in SIZES {
             let (x, y) = (random(rows * columns, 1), random(rows * columns, 2));
             let (gamma, beta) = (random(columns, 3), random(columns, 4));
-            let mut sum = vec![0.0; x.len()];
-            add(cpu, &x, &y, &mut sum);
+            let sum = add(cpu, &x, &y);
             let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
             assert_eq!(sum, expected);
 
-            let (mut normalized, mut scale) = (vec![0.0; x.len()], vec![0.0; rows]);
-            layer_norm(cpu, &x, &gamma, &beta, 1e-5, &mut normalized, &mut scale);
+            let (normalized, scale) = layer_norm(cpu, &x, &gamma, &beta, 1e-5);
             let (mut expected, mut parts) = (Vec::new(), Vec::new());
             let (mut scales, mut norms) = (Vec::new(), Vec::new());
             for (row, y) in x.chunks_exact(columns).zip(y.chunks_exact(columns)) {
@@ -41,11 +39,9 @@ fn rows_are_normalized_and_measured() {
             }
             assert_close(&normalized, &expected, 1e-5, "normalized");
             assert_close(&scale, &scales, 1e-6, "scale");
-            let mut part = vec![0.0; x.len()];
-            layer_norm_part(cpu, &y, &gamma, None, &scale, &mut part);
+            let part = layer_norm_part(cpu, &y, &gamma, None, &scale);
             assert_close(&part, &parts, 1e-5, "part");
-            let mut found = vec![0.0; rows];
-            row_norms(cpu, &x, 1.0, &mut found);
+            let found = row_norms(cpu, &x, columns, 1.0);
             assert_close(&found, &norms, 1e-6, "norms");
         }
     });
@@ -70,16 +66,14 @@ fn rows_of_which_little_is_left_are_told() {
                     f64::from(sum[place]) - f64::from(bias[place % columns]) - part
                 };
                 let expected: Vec<f64> = (0..sum.len()).map(left).collect();
-                let mut found = vec![0.0; sum.len()];
-                let small = rest(cpu, &sum, &bias, part, 0.01, &mut found);
+                let (found, small) = rest(cpu, &sum, &bias, part, 0.01);
                 assert_close(&found, &expected, 1e-6, "rest");
                 assert_eq!(small, part.map_or(vec![], |_| little.clone()));
             }
             // Nothing at all is little.
-            let mut found = vec![0.0; columns];
-            assert_eq!(rest(cpu, &bias, &bias, None, 0.0, &mut found), [0]);
+            assert_eq!(rest(cpu, &bias, &bias, None, 0.0).1, [0]);
             let zeros = vec![0.0; columns];
-            assert_eq!(rest(cpu, &zeros, &zeros, None, 0.0, &mut found), [0]);
+            assert_eq!(rest(cpu, &zeros, &zeros, None, 0.0).1, [0]);
         }
     });
 }
@@ -87,8 +81,7 @@ fn rows_of_which_little_is_left_are_told() {
 #[test]
 fn the_norm_of_tiny_numbers_is_not_lost() {
     on_every_cpu(|cpu| {
-        let mut found = [0.0];
-        row_norms(cpu, &[3e-30, 4e-30], (1_u64 << 60) as f32, &mut found);
+        let found = row_norms(cpu, &[3e-30, 4e-30], 2, (1_u64 << 60) as f32);
         assert_close(&found, &[5e-30], 1e-6, "norm");
     });
 }
