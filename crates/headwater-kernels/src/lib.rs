@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod ahead;
 mod attention;
 mod cpu;
 mod curve;
