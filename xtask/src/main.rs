@@ -49,7 +49,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    headwater::keep_freed_memory();
+    headwater::prepare_process();
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

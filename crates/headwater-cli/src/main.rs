@@ -34,7 +34,7 @@ use crate::args::Command;
 use crate::progress::Verbosity;
 
 fn main() -> ExitCode {
-    headwater::keep_freed_memory();
+    headwater::prepare_process();
     progress::start();
     let cli = match args::parse() {
         Ok(cli) => cli,

@@ -360,7 +360,7 @@ impl ScopeDecomposition {
     /// `[batch, target]`.
     pub fn reconstruction_errors(&self) -> Tensor<2> {
         let stage = &self.stage;
-        let sum = stage.sum(Sum::Preserving) + stage.sum(Sum::Mixing) + stage.sum(Sum::Bias);
+        let sum = stage.sources() + stage.sum(Sum::Bias);
         row_norms(sum - stage.output.clone()) / row_norms(stage.output.clone())
     }
 

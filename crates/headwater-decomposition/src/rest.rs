@@ -10,7 +10,7 @@ use headwater_transformer::{Host, HostFloats, Linear};
 
 use crate::diagonal::Own;
 use crate::form::FeedForwardForm;
-use crate::stage::{Shared, Stage, Sum, head_vectors};
+use crate::stage::{Shared, Stage, Sum, weighted_values};
 
 /// A rest is a small one, and is multiplied out, up to this fraction of what
 /// it would be taken off: above it, three of float32's 24 bits are lost at most.
@@ -32,17 +32,8 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
         SMALL,
     );
     if !small.is_empty() {
-        let heads = shared.head_shape();
-        let width = heads.heads * heads.d_head;
-        let context = kernels::weighted_sums(
-            host.cpu,
-            heads,
-            host.contiguous(&shared.weights).slice(),
-            head_vectors(&host.floats(&shared.values)),
-            &small,
-            matches!(shared.own, Own::Diagonal(_)),
-        );
-        let context = host.tensor(context, [1, small.len(), width]);
+        let skip_own = matches!(shared.own, Own::Diagonal(_));
+        let context = weighted_values(host, shared, &small, skip_own);
         let product = host.contiguous(&projection.product(context));
         for (&row, product) in small.iter().zip(product.slice().chunks_exact(d_model)) {
             mixed[row * d_model..][..d_model].copy_from_slice(product);

@@ -202,6 +202,9 @@ pub(crate) enum Sum {
     Mixing,
     /// b_i.
     Bias,
+    /// Σ_j y_ij, with j = i, multiplied out in one piece: what the sums above
+    /// are checked by.
+    Sources,
 }
 
 /// The decomposition behind one component.
@@ -215,7 +218,7 @@ pub(crate) struct Stage {
     pub(crate) output: Tensor<3>,
     /// How the parts off the diagonal are made.
     pub(crate) form: Form,
-    sums: [OnceLock<Tensor<3>>; 3],
+    sums: [OnceLock<Tensor<3>>; 4],
 }
 
 /// A component with what it takes from the forward pass.
@@ -335,8 +338,10 @@ impl Stage {
         match &self.step {
             Step::Attention => attention(&self.shared, &self.output, sum),
             Step::Residual(Some(block_input)) => add(&before(), &block_input.sum(sum)),
-            Step::Residual(None) if sum == Sum::Preserving => add(&before(), &self.shared.input),
-            Step::Residual(None) => before(),
+            Step::Residual(None) => match sum {
+                Sum::Preserving | Sum::Sources => add(&before(), &self.shared.input),
+                Sum::Mixing | Sum::Bias => before(),
+            },
             Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
             Step::FeedForward(form) => match (Host::of(&self.output), sum) {
                 (Some(host), Sum::Preserving | Sum::Mixing) => {
@@ -350,6 +355,18 @@ impl Stage {
 }
 
 impl Stage {
+    /// Σ_j y_ij, by products that owe nothing to the representation itself.
+    ///
+    /// # Shapes
+    /// `[batch, target, d_model]`.
+    pub(crate) fn sources(&self) -> Tensor<3> {
+        match Host::of(&self.output) {
+            // There what is mixed in may be a rest of the representation.
+            Some(_) => self.sum(Sum::Sources),
+            None => self.sum(Sum::Preserving) + self.sum(Sum::Mixing),
+        }
+    }
+
     /// The layer norm that this stage is and s_i, if what comes before it has
     /// one b for all targets; that b.
     pub(crate) fn norm_of_constant_bias(&self) -> Option<(&LayerNorm, &Tensor<3>, Tensor<1>)> {
@@ -395,6 +412,15 @@ fn attention(shared: &Shared, output: &Tensor<3>, sum: Sum) -> Tensor<3> {
             None => shared.input.zeros_like(),
         },
         (Sum::Mixing, Some(host)) => rest::attention(host, shared, output),
+        (Sum::Sources, Some(host)) => {
+            let [batch, targets, _] = output.dims();
+            let all: Vec<usize> = (0..batch * targets).collect();
+            let context = weighted_values(host, shared, &all, false);
+            let [_, _, width] = context.dims();
+            attention
+                .output
+                .product(context.reshape([batch, targets, width]))
+        }
         (Sum::Preserving, None) => match shared.own.weight(&shared.weights) {
             Some(own_weight) => project(shared.values.clone() * own_weight),
             None => shared.input.zeros_like(),
@@ -403,6 +429,7 @@ fn attention(shared: &Shared, output: &Tensor<3>, sum: Sum) -> Tensor<3> {
             let others = shared.own.others(&shared.weights);
             project(others.matmul(shared.values.clone()))
         }
+        (Sum::Sources, None) => project(shared.weights.clone().matmul(shared.values.clone())),
         (Sum::Bias, _) => {
             let [batch, tokens, d_model] = shared.input.dims();
             attention
@@ -413,6 +440,29 @@ fn attention(shared: &Shared, output: &Tensor<3>, sum: Sum) -> Tensor<3> {
                 .expand([batch, tokens, d_model])
         }
     }
+}
+
+/// Σ_j α^h_ij v^h_j of some targets, counted through the batch; without j = i
+/// if `skip_own`.
+///
+/// # Shapes
+/// `[1, rows.len(), head · d_head]`.
+pub(crate) fn weighted_values(
+    host: Host,
+    shared: &Shared,
+    rows: &[usize],
+    skip_own: bool,
+) -> Tensor<3> {
+    let shape = shared.head_shape();
+    let context = kernels::weighted_sums(
+        host.cpu,
+        shape,
+        host.contiguous(&shared.weights).slice(),
+        head_vectors(&host.floats(&shared.values)),
+        rows,
+        skip_own,
+    );
+    host.tensor(context, [1, rows.len(), shape.heads * shape.d_head])
 }
 
 /// LN: centre, scale by γ, divide by s of the true input; β goes to the bias.
@@ -441,6 +491,12 @@ fn feed_forward(
     let block = &form.block;
     if let (Some(host), Sum::Bias, BiasTreatment::Player) = (Host::of(&v), sum, treatment) {
         return host.sloped_feed_forward(&v, block, form.slope.packed(host));
+    }
+    if let (Some(host), Sum::Sources) = (Host::of(&v), sum) {
+        let [batch, targets, _] = v.dims();
+        let hidden = host.packed_product(&v, &block.up);
+        let hidden = hidden.times(host.cpu, form.slope.packed(host));
+        return host.product(&hidden, &block.down, [batch, targets]);
     }
     match (sum, treatment) {
         (Sum::Bias, BiasTreatment::Player) => block

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
-pub use allocation::keep_freed_memory;
 pub use headwater_checkpoint as checkpoint;
 pub use headwater_decomposition as decomposition;
 pub use headwater_metrics as metrics;
@@ -9,7 +8,6 @@ pub use headwater_transformer as transformer;
 
 mod alignment;
 mod alignment_scores;
-mod allocation;
 mod analysis;
 mod analyzer;
 mod array;
@@ -21,6 +19,7 @@ mod key;
 mod layer_arrays;
 mod lazy;
 mod plan;
+mod process;
 mod read;
 mod read_back;
 mod recording;
@@ -42,6 +41,7 @@ pub use file::{FORMAT, Store};
 pub use input::{Input, TokenizedInput, TokenizedPair};
 pub use key::{ArrayKey, LayerArray, MixingMeasure, Stack};
 pub use layer_arrays::Sink;
+pub use process::prepare_process;
 pub use read::AnalysisReader;
 pub use request::{Quantity, QuantitySet, Request};
 pub use transformer::{DeviceName, Precision};
