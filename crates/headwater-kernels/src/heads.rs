@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::packed::Pack;
 use crate::shared::{Shared, written_in_parts};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
+use crate::transpose::{Rows, transpose};
 use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
 
 /// Squares underflow float32 below 1e-19, long before the vectors of small
@@ -278,7 +279,7 @@ impl WithSimd for Blocks<'_> {
             .iter()
             .map(|block| block.mean_lanes::<S>(simd))
             .collect();
-        let mut own = vec![0.0_f32; width];
+        let mut own = vec![0.0_f32; chunk * width];
         let (start, end) = self.outputs;
         for output in (start..end).step_by(chunk) {
             let rows = chunk.min(end - output);
@@ -318,26 +319,30 @@ impl WithSimd for Blocks<'_> {
                     }
                 }
                 if let Some(result) = block.own {
-                    let count = width.min(self.shape.sources - block.first);
-                    for row in 0..rows {
-                        let mut sums = [simd.splat_f32s(0.0); 2];
-                        for head in 0..heads {
-                            let u = S::as_simd_f32s(&u[(head * chunk + row) * width..][..width]).0;
-                            let weights = S::as_simd_f32s(&own_weights[head * width..][..width]).0;
-                            sums[0] = simd.mul_add_f32s(u[0], weights[0], sums[0]);
-                            sums[1] = simd.mul_add_f32s(u[1], weights[1], sums[1]);
-                        }
-                        let lanes = S::as_mut_simd_f32s(&mut own).0;
-                        let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
-                        lanes[0] = simd.mul_f32s(sums[0], unscale);
-                        lanes[1] = simd.mul_f32s(sums[1], unscale);
-                        for (source, &value) in own[..count].iter().enumerate() {
-                            let token = block.sequence * self.shape.sources + block.first + source;
-                            let place = result.at(token * block.d_model + output + row, 1);
-                            // SAFETY: no other task has these outputs of these sources.
-                            unsafe { *place = value };
+                    for row in (0..rows).step_by(OWN_ROWS) {
+                        let u = &u[row * width..];
+                        let own = &mut own[row * width..];
+                        match rows - row {
+                            1 => own_sums::<S, 1>(simd, u, chunk, own_weights, own),
+                            2 => own_sums::<S, 2>(simd, u, chunk, own_weights, own),
+                            3 => own_sums::<S, 3>(simd, u, chunk, own_weights, own),
+                            _ => own_sums::<S, OWN_ROWS>(simd, u, chunk, own_weights, own),
                         }
                     }
+                    let count = width.min(self.shape.sources - block.first);
+                    let token = block.sequence * self.shape.sources + block.first;
+                    let from = Rows {
+                        first: own.as_ptr(),
+                        stride: width,
+                    };
+                    let last = (count - 1) * block.d_model + rows;
+                    let to = Rows {
+                        first: result.at(token * block.d_model + output, last),
+                        stride: block.d_model,
+                    };
+                    // SAFETY: both are as long, and no other task has these outputs
+                    // of these sources.
+                    unsafe { transpose(simd, rows, count, from, to) };
                 }
                 if let Some(gram) = block.grams[0] {
                     // SAFETY: the Gram matrices of this block alone, of every pair.
@@ -408,6 +413,42 @@ impl Block<'_> {
     }
 }
 
+/// Outputs for which the own weights of a head are read once.
+const OWN_ROWS: usize = 4;
+
+/// `Σ_h α^h_ii U^h_i` for some outputs.
+#[inline(always)]
+// Indices, not iterators: the compiler keeps only arrays that it can take
+// apart in registers.
+#[allow(clippy::needless_range_loop)]
+fn own_sums<S: Simd, const ROWS: usize>(
+    simd: S,
+    u: &[f32],
+    chunk: usize,
+    own_weights: &[f32],
+    own: &mut [f32],
+) {
+    let width = 2 * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
+    for (head, weights) in own_weights.chunks_exact(width).enumerate() {
+        let weights = S::as_simd_f32s(weights).0;
+        let u = S::as_simd_f32s(&u[head * chunk * width..][..ROWS * width]).0;
+        for row in 0..ROWS {
+            sums[row][0] = simd.mul_add_f32s(u[2 * row], weights[0], sums[row][0]);
+            sums[row][1] = simd.mul_add_f32s(u[2 * row + 1], weights[1], sums[row][1]);
+        }
+    }
+    let own = S::as_mut_simd_f32s(&mut own[..ROWS * width]).0;
+    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+    for row in 0..ROWS {
+        own[2 * row] = simd.mul_f32s(sums[row][0], unscale);
+        own[2 * row + 1] = simd.mul_f32s(sums[row][1], unscale);
+    }
+}
+
+/// Outputs of which the vectors of two groups of heads stay in the first-level cache.
+const NEAR: usize = 28;
+
 /// Adds the products of all pairs of heads over some outputs to a Gram matrix.
 ///
 /// # Safety
@@ -423,39 +464,44 @@ unsafe fn accumulate<S: Simd>(
 ) {
     let lanes = S::F32_LANES;
     let width = 2 * lanes;
-    for first in (0..heads).step_by(HEADS) {
-        for second in (0..=first).step_by(HEADS) {
-            for half in 0..2 {
-                let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
-                let (a, b) = (at(first), at(second));
-                let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
-                for row in 0..rows {
-                    let mut x = [simd.splat_f32s(0.0); HEADS];
-                    let mut y = [simd.splat_f32s(0.0); HEADS];
-                    for i in 0..HEADS {
-                        let offset = i * chunk * width + row * width;
-                        // SAFETY: U has rows for whole groups of heads.
-                        unsafe {
-                            x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
-                            y[i] = b.add(offset).cast::<S::f32s>().read_unaligned();
+    for near in (0..rows).step_by(NEAR) {
+        let u = &u[near * width..];
+        let rows = NEAR.min(rows - near);
+        for first in (0..heads).step_by(HEADS) {
+            for second in (0..=first).step_by(HEADS) {
+                for half in 0..2 {
+                    let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
+                    let (a, b) = (at(first), at(second));
+                    let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
+                    for row in 0..rows {
+                        let mut x = [simd.splat_f32s(0.0); HEADS];
+                        let mut y = [simd.splat_f32s(0.0); HEADS];
+                        for i in 0..HEADS {
+                            let offset = i * chunk * width + row * width;
+                            // SAFETY: U has rows for whole groups of heads.
+                            unsafe {
+                                x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
+                                y[i] = b.add(offset).cast::<S::f32s>().read_unaligned();
+                            }
+                        }
+                        for i in 0..HEADS {
+                            for j in 0..HEADS {
+                                sums[i * HEADS + j] =
+                                    simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
+                            }
                         }
                     }
-                    for i in 0..HEADS {
-                        for j in 0..HEADS {
-                            sums[i * HEADS + j] =
-                                simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
-                        }
-                    }
-                }
-                for i in 0..HEADS.min(heads - first) {
-                    for j in 0..HEADS.min(first + i + 1 - second) {
-                        let (h, g) = (first + i, second + j);
-                        let pair = h * (h + 1) / 2 + g;
-                        // SAFETY: the caller's.
-                        unsafe {
-                            let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
-                            let sum = simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
-                            place.write_unaligned(sum);
+                    for i in 0..HEADS.min(heads - first) {
+                        for j in 0..HEADS.min(first + i + 1 - second) {
+                            let (h, g) = (first + i, second + j);
+                            let pair = h * (h + 1) / 2 + g;
+                            // SAFETY: the caller's.
+                            unsafe {
+                                let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
+                                let sum =
+                                    simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
+                                place.write_unaligned(sum);
+                            }
                         }
                     }
                 }
@@ -463,7 +509,6 @@ unsafe fn accumulate<S: Simd>(
         }
     }
 }
-
 /// The weights with which every source attends to itself, α_ii: `[batch, head, token]`.
 ///
 /// `weights`: α, `[batch, head, token, token]`.
