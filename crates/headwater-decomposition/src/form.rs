@@ -90,8 +90,9 @@ pub(crate) struct FeedForwardForm {
     pub(crate) input: Arc<HeadsForm>,
     pub(crate) block: FeedForward,
     pub(crate) slope: Slope,
-    /// What every target mixes in, behind W_1 alone, for the CPU's kernels.
-    pub(crate) mixed: OnceLock<Packed>,
+    /// What every target mixes in, behind W_1 and its slopes and behind W_1
+    /// alone, for the CPU's kernels.
+    pub(crate) mixed: OnceLock<[Packed; 2]>,
     hidden_map: OnceLock<Tensor<3>>,
 }
 

@@ -182,9 +182,11 @@ impl LayerDecomposition {
         let weights = &self.shared.weights;
         if let Some(host) = Host::of(weights) {
             let [batch, heads, targets, sources] = weights.dims();
-            let skip_own = matches!(self.shared.own, Own::Diagonal(_));
             let maps = host.contiguous(weights);
-            let sums = kernels::row_sums(host.cpu, maps.slice(), sources, skip_own);
+            let sums = match self.shared.own_weights(host) {
+                Some(own) => kernels::sums_of_others(host.cpu, maps.slice(), own, sources),
+                None => kernels::row_sums(host.cpu, maps.slice(), sources),
+            };
             let by_head: Tensor<3> = host.tensor(sums, [batch, heads, targets]);
             return by_head.mean_dim(1).squeeze_dim(1);
         }

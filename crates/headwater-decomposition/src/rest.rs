@@ -5,7 +5,7 @@
 //! digits: rows of which little is left are multiplied out.
 
 use burn::tensor::Tensor;
-use headwater_kernels as kernels;
+use headwater_kernels::{self as kernels, Packed};
 use headwater_transformer::{Host, HostFloats, Linear};
 
 use crate::diagonal::Own;
@@ -54,32 +54,37 @@ pub(crate) fn feed_forward(
     sum: Sum,
 ) -> Tensor<3> {
     let up = |v: Tensor<3>| host.packed_product(&v, &form.block.up);
-    let mixed = form.mixed.get_or_init(|| up(previous.sum(Sum::Mixing)));
     let slope = form.slope.packed(host);
-    let hidden = match sum {
-        Sum::Mixing => mixed.times(host.cpu, slope),
-        _ => match BiasOfRows::of(host, previous) {
-            None => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
-            Some(bias) => {
-                let [by_scale, constant] = bias.through(host, &form.block.up);
-                let scale = host.contiguous(&bias.scale);
-                let before = form.slope.pre_activation(host);
-                let known = [&by_scale, &constant].map(|known| known.as_slice());
-                let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
-                let kept = previous.sum(Sum::Preserving);
-                let small = bias.small_rows(host, &kept, &previous.output);
-                if !small.is_empty() {
-                    let rows = |x: &Tensor<3>| host.rows(x, &small);
-                    let product = up(rows(&kept));
-                    let slope = form.slope.of_rows(host, &small);
-                    hidden.replace_rows(&small, &product.times(host.cpu, &slope));
-                }
-                hidden
-            }
-        },
-    };
+    let [sloped, mixed] = form.mixed.get_or_init(|| {
+        let mixed = previous.sum(Sum::Mixing);
+        let (sloped, mixed) = host.packed_product_times(&mixed, &form.block.up, slope);
+        [sloped, mixed]
+    });
     let [batch, targets, _] = previous.output.dims();
-    host.product(&hidden, &form.block.down, [batch, targets])
+    let down = |hidden: &Packed| host.product(hidden, &form.block.down, [batch, targets]);
+    if sum == Sum::Mixing {
+        return down(sloped);
+    }
+    let hidden = match BiasOfRows::of(host, previous) {
+        None => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
+        Some(bias) => {
+            let [by_scale, constant] = bias.through(host, &form.block.up);
+            let scale = host.contiguous(&bias.scale);
+            let before = form.slope.pre_activation(host);
+            let known = [&by_scale, &constant].map(|known| known.as_slice());
+            let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
+            let kept = previous.sum(Sum::Preserving);
+            let small = bias.small_rows(host, &kept, &previous.output);
+            if !small.is_empty() {
+                let rows = |x: &Tensor<3>| host.rows(x, &small);
+                let product = up(rows(&kept));
+                let slope = slope.pick_rows(host.cpu, &small);
+                hidden.replace_rows(&small, &product.times(host.cpu, &slope));
+            }
+            hidden
+        }
+    };
+    down(&hidden)
 }
 
 /// `b_i = a/s_i + c`: the bias behind a layer norm.

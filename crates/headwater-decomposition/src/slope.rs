@@ -4,27 +4,28 @@
 //! Every activation here is 0 at 0, and all but tanh have the form x·s(x): the
 //! slope is s(p) itself, with no division and nothing to lose at p = 0.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Tensor, activation};
 use headwater_kernels::{Curve, Packed};
-use headwater_transformer::{Activation, Host, apply_activation, curve, sigmoid};
+use headwater_transformer::{Activation, Host, PreActivation, apply_activation, curve, sigmoid};
 
 /// The slopes of every target, made when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Slope {
     activation: Activation,
-    /// What the activation is applied to, `[batch, target, d_ff]`.
-    p: Tensor<3>,
+    /// What the activation is applied to.
+    p: PreActivation,
     /// The slopes, where they are not those from 0.
     known: Option<Tensor<3>>,
-    before: OnceLock<Packed>,
+    before: OnceLock<Arc<Packed>>,
     packed: OnceLock<Packed>,
 }
 
 impl Slope {
     /// The slopes at p: those from 0, or those that are `known`.
-    pub(crate) fn new(activation: Activation, p: Tensor<3>, known: Option<Tensor<3>>) -> Self {
+    pub(crate) fn new(activation: Activation, p: PreActivation, known: Option<Tensor<3>>) -> Self {
         Self {
             activation,
             p,
@@ -38,43 +39,39 @@ impl Slope {
     pub(crate) fn tensor(&self) -> Tensor<3> {
         match &self.known {
             Some(slopes) => slopes.clone(),
-            None => slope(self.activation, self.p.clone()),
+            None => slope(self.activation, self.p.tensor()),
         }
     }
 
     /// p, packed as the results of a product of all targets are.
     pub(crate) fn pre_activation(&self, host: Host) -> &Packed {
-        let [_, _, d_ff] = self.p.dims();
-        self.before
-            .get_or_init(|| Packed::new(host.cpu, host.contiguous(&self.p).slice(), d_ff))
+        self.before.get_or_init(|| match self.p.packed_rows() {
+            Some(rows) => Arc::clone(rows),
+            None => Arc::new(pack(host, &self.p.tensor())),
+        })
     }
 
     /// The slopes, packed likewise.
     pub(crate) fn packed(&self, host: Host) -> &Packed {
         self.packed.get_or_init(|| match self.curve() {
             Some(curve) => self.pre_activation(host).gates(host.cpu, curve),
-            None => {
-                let slopes = self.tensor();
-                let [_, _, d_ff] = slopes.dims();
-                Packed::new(host.cpu, host.contiguous(&slopes).slice(), d_ff)
-            }
+            None => pack(host, &self.tensor()),
         })
     }
 
-    /// The slopes of some of the targets, counted through the batch.
-    pub(crate) fn of_rows(&self, host: Host, rows: &[usize]) -> Packed {
-        let slopes = host.rows(self.numbers().as_ref().unwrap_or(&self.p), rows);
-        let [_, _, d_ff] = slopes.dims();
-        self.pack(host, host.contiguous(&slopes).slice(), d_ff)
-    }
-
-    /// Packed for each member of the batch by itself.
-    pub(crate) fn by_member(&self, host: Host) -> Vec<Packed> {
-        let [_, targets, d_ff] = self.p.dims();
-        let numbers = host.contiguous(self.numbers().as_ref().unwrap_or(&self.p));
-        let members = numbers.slice().chunks_exact(targets * d_ff);
-        members
-            .map(|member| self.pack(host, member, d_ff))
+    /// The slopes packed for each member of the batch by itself.
+    pub(crate) fn by_member(
+        &self,
+        host: Host,
+        [batch, targets]: [usize; 2],
+    ) -> Vec<Cow<'_, Packed>> {
+        let slopes = self.packed(host);
+        if batch == 1 {
+            return vec![Cow::Borrowed(slopes)];
+        }
+        let rows = |member: usize| (member * targets..(member + 1) * targets).collect::<Vec<_>>();
+        (0..batch)
+            .map(|member| Cow::Owned(slopes.pick_rows(host.cpu, &rows(member))))
             .collect()
     }
 
@@ -85,19 +82,11 @@ impl Slope {
             None => curve(self.activation),
         }
     }
+}
 
-    /// The slopes as a tensor, where they are not taken from p by a curve.
-    fn numbers(&self) -> Option<Tensor<3>> {
-        self.curve().is_none().then(|| self.tensor())
-    }
-
-    fn pack(&self, host: Host, numbers: &[f32], columns: usize) -> Packed {
-        let packed = Packed::new(host.cpu, numbers, columns);
-        match self.curve() {
-            Some(curve) => packed.gates(host.cpu, curve),
-            None => packed,
-        }
-    }
+fn pack(host: Host, rows: &Tensor<3>) -> Packed {
+    let [_, _, d_ff] = rows.dims();
+    Packed::new(host.cpu, host.contiguous(rows).slice(), d_ff)
 }
 
 /// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at

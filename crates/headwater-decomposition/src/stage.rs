@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     /// The Gram matrices of the transformed vectors, without and with that
     /// norm, and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
     grams: OnceLock<Vec<HeadGram>>,
+    own_weights: OnceLock<Vec<f32>>,
     own_sum: OnceLock<Tensor<3>>,
     /// sqrt(α_ijᵀ G_j α_ij) by each of them.
     maps: OnceLock<Vec<Vec<f32>>>,
@@ -88,6 +89,7 @@ impl Shared {
             input,
             norm: OnceLock::new(),
             grams: OnceLock::new(),
+            own_weights: OnceLock::new(),
             own_sum: OnceLock::new(),
             maps: OnceLock::new(),
         })
@@ -156,18 +158,25 @@ impl Shared {
         Some(self.own_sum.get_or_init(make).clone())
     }
 
+    /// α_ii, `[batch, head, target]`; none in cross-attention.
+    pub(crate) fn own_weights(&self, host: Host) -> Option<&[f32]> {
+        let Own::Diagonal(_) = self.own else {
+            return None;
+        };
+        let weights = self.own_weights.get_or_init(|| {
+            let [.., tokens] = self.weights.dims();
+            kernels::diagonal(host.contiguous(&self.weights).slice(), tokens)
+        });
+        Some(weights)
+    }
+
     fn own_tensor(&self, host: Host, own: Vec<f32>) -> Tensor<3> {
         host.tensor(own, self.input.dims())
     }
 
     fn transformed(&self, host: Host, with_grams: bool) -> Transformed {
         let values = host.floats(&self.values);
-        let weights = host.contiguous(&self.weights);
         let shape = self.head_shape();
-        let own = match self.own {
-            Own::Diagonal(_) => Some(kernels::diagonal(weights.slice(), shape.targets)),
-            Own::Stream => None,
-        };
         let output = host.contiguous(&self.attention.output.weight);
         let norm = self.norm.get().map(|norm| host.contiguous(norm));
         kernels::transformed(
@@ -175,7 +184,7 @@ impl Shared {
             shape,
             head_vectors(&values),
             output.slice(),
-            own.as_deref(),
+            self.own_weights(host),
             norm.as_ref().map(HostFloats::slice),
             with_grams,
         )
@@ -307,10 +316,10 @@ fn feed_forward_form(
         BiasTreatment::Player => None,
         BiasTreatment::Fixed => {
             let beta = block.up.forward(previous.sum(Sum::Bias));
-            Some(secant(block.activation, p.clone(), beta))
+            Some(secant(block.activation, p.tensor(), beta))
         }
     };
-    let slope = Slope::new(block.activation, p, known);
+    let slope = Slope::new(block.activation, p.clone(), known);
     let Form::Heads(input) = &previous.form else {
         unreachable!("a layer has one feed-forward block");
     };

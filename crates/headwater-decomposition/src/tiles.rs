@@ -137,7 +137,7 @@ impl FeedForwardMaps {
         let weights = host.contiguous(&shared.weights);
         let values = host.floats(&shared.values);
         let shape = shared.head_shape();
-        let slopes = self.form.slope.by_member(host);
+        let slopes = self.form.slope.by_member(host, [batch, targets]);
         let of_member = |scale: &Option<HostFloats<3>>, member: usize| {
             let scale = scale.as_ref()?.slice();
             Some(scale[member * targets..][..targets].to_vec())

@@ -274,11 +274,11 @@ impl WithSimd for Blocks<'_> {
             .iter()
             .map(|block| block.own_lanes(width))
             .collect();
-        let means: Vec<_> = self
-            .blocks
-            .iter()
-            .map(|block| block.mean_lanes::<S>(simd))
-            .collect();
+        // No closures here: they are compiled for machines without vectors.
+        let mut means = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            means.push(block.mean_lanes::<S>(simd));
+        }
         let mut own = vec![0.0_f32; chunk * width];
         let (start, end) = self.outputs;
         for output in (start..end).step_by(chunk) {

@@ -24,5 +24,6 @@ pub use linear::{Affine, Then, linear, linear_both, linear_packed};
 pub use maps::{FeedForwardMaps, PairMaps, Residual, Tail};
 pub use packed::Packed;
 pub use rows::{
-    add, layer_norm, layer_norm_part, rest, row_norms, row_sums, rows_times_vector, times_factors,
+    add, layer_norm, layer_norm_part, rest, row_norms, row_sums, rows_times_vector, sums_of_others,
+    times_factors,
 };

@@ -43,8 +43,8 @@ pub enum Then<'a> {
 enum Target<'a> {
     /// `[row of x, out]`.
     Rows(Shared),
-    /// Packed for the next product, behind an activation; what the activation
-    /// is applied to may be kept, `[row of x, out]`.
+    /// Packed for the next product; what something is done to may be kept,
+    /// packed likewise.
     Packed {
         packed: Shared,
         then: Then<'a>,
@@ -70,16 +70,16 @@ pub fn linear_packed(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> P
     packed(cpu, x, map, then, None)
 }
 
-/// As [`linear_packed`], and beside it `x Wᵀ + b` as rows, `[row of x, out]`.
+/// As [`linear_packed`], and beside it `x Wᵀ + b` itself.
 ///
 /// # Panics
 /// W or b has another size.
-pub fn linear_both(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Vec<f32>) {
+pub fn linear_both(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Packed) {
     let out = map.outputs(x);
     let mut result = None;
-    // SAFETY: a product writes every number of every row.
+    // SAFETY: a product writes every number of every panel.
     let before = unsafe {
-        written(x.rows * out, |before| {
+        Packed::written(cpu, x.rows, out, |before| {
             result = Some(packed(cpu, x, map, then, Some(before)));
         })
     };
@@ -279,7 +279,9 @@ impl Task<'_> {
             Target::Rows(y) => self.scatter(simd, panel, result, y),
             Target::Packed { then, before, .. } => {
                 if let Some(before) = before {
-                    self.scatter(simd, panel, result, before);
+                    let place = (panel * self.out + start) * width;
+                    // SAFETY: no other task has this range of outputs.
+                    unsafe { before.part(place, result.len()) }.copy_from_slice(result);
                 }
                 match then {
                     Then::Nothing => {}

@@ -242,6 +242,29 @@ impl Packed {
         unsafe { Self::by_part(cpu, self.rows, self.columns, rest) }
     }
 
+    /// Some of the rows.
+    ///
+    /// # Panics
+    /// A row that there is not.
+    pub fn pick_rows(&self, cpu: Cpu, rows: &[usize]) -> Self {
+        assert!(rows.iter().all(|&row| row < self.rows), "a row");
+        let width = self.width;
+        let pick = |part: Part, result: &mut [f32]| {
+            result.fill(0.0);
+            let rows = rows.iter().skip(part.panel * width).take(width);
+            for (lane, row) in rows.enumerate() {
+                let from = row / width * self.columns + part.columns.start;
+                let from = &self.data[from * width + row % width..];
+                let lanes = result[lane..].iter_mut().step_by(width);
+                for (number, from) in lanes.zip(from.iter().step_by(width)) {
+                    *number = *from;
+                }
+            }
+        };
+        // SAFETY: all of a part is filled.
+        unsafe { Self::by_part(cpu, rows.len(), self.columns, pick) }
+    }
+
     /// Puts rows of another matrix, `[rows.len(), columns]` packed, in place of rows of this one.
     ///
     /// # Panics

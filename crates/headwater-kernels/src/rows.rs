@@ -283,59 +283,67 @@ pub fn row_norms(cpu: Cpu, x: &[f32], columns: usize, before: f32) -> Vec<f32> {
     result
 }
 
-/// The sum of every row of square maps, `[map][row][column]`, without the
-/// number on the diagonal if `skip_own`.
+/// The sum of every row.
 ///
 /// # Panics
-/// `maps` does not consist of whole rows.
-pub fn row_sums(cpu: Cpu, maps: &[f32], columns: usize, skip_own: bool) -> Vec<f32> {
-    struct Sums<'a> {
-        rows: &'a [f32],
-        columns: usize,
-        own: Option<usize>,
-        sums: &'a mut [f32],
-    }
+/// `x` does not consist of whole rows.
+pub fn row_sums(cpu: Cpu, x: &[f32], columns: usize) -> Vec<f32> {
+    struct Sums<'a>(&'a [f32], &'a mut [f32]);
     impl WithSimd for Sums<'_> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            let rows = self.rows.chunks_exact(self.columns);
-            for (index, (row, result)) in rows.zip(self.sums).enumerate() {
-                let own = self.own.map(|first| (first + index) % self.columns);
-                let (before, behind) = match own {
-                    Some(own) => (&row[..own], &row[own + 1..]),
-                    None => (row, &row[..0]),
-                };
-                let mut sum = simd.splat_f32s(0.0);
-                for part in [before, behind] {
-                    let (vectors, rest) = S::as_simd_f32s(part);
-                    for &vector in vectors {
-                        sum = simd.add_f32s(sum, vector);
-                    }
-                    if !rest.is_empty() {
-                        sum = simd.add_f32s(sum, simd.partial_load_f32s(rest));
-                    }
-                }
-                *result = simd.reduce_sum_f32s(sum);
+            let columns = self.0.len() / self.1.len();
+            for (row, result) in self.0.chunks_exact(columns).zip(self.1) {
+                *result = sum(simd, row);
             }
         }
     }
-    assert_eq!(maps.len() % columns.max(1), 0, "whole rows");
-    let mut sums = vec![0.0; maps.len() / columns.max(1)];
-    let rows = rows_of_task(columns);
-    maps.par_chunks((rows * columns).max(1))
+    assert_eq!(x.len() % columns.max(1), 0, "whole rows");
+    let mut sums = vec![0.0; x.len() / columns.max(1)];
+    let rows = rows_of_task(columns.max(1));
+    x.par_chunks((rows * columns).max(1))
         .zip(sums.par_chunks_mut(rows))
-        .enumerate()
-        .for_each(|(task, (part, sums))| {
-            let own = skip_own.then_some(task * rows);
-            cpu.run(Sums {
-                rows: part,
-                columns,
-                own,
-                sums,
-            });
-        });
+        .for_each(|(x, sums)| cpu.run(Sums(x, sums)));
     sums
+}
+
+/// Of the rows of square maps, each of which sums to 1, the sum without the
+/// number on the diagonal.
+///
+/// That is 1 less this number. Rows in which it is nearly all are summed: the
+/// difference would have few correct digits.
+///
+/// `own`: the diagonals, `[map][row]`, as [`diagonal`](crate::diagonal) reads them.
+///
+/// # Panics
+/// Sizes that do not fit together.
+pub fn sums_of_others(cpu: Cpu, maps: &[f32], own: &[f32], tokens: usize) -> Vec<f32> {
+    struct Others<'a> {
+        before: &'a [f32],
+        behind: &'a [f32],
+    }
+    impl WithSimd for Others<'_> {
+        type Output = f32;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            sum(simd, self.before) + sum(simd, self.behind)
+        }
+    }
+    /// Up to here three of 24 bits are lost at most.
+    const NEARLY_ALL: f32 = 0.875;
+    assert_eq!(maps.len(), own.len() * tokens, "a number for each row");
+    let of_row = |(row, &own): (usize, &f32)| {
+        if own <= NEARLY_ALL {
+            return 1.0 - own;
+        }
+        let numbers = &maps[row * tokens..][..tokens];
+        cpu.run(Others {
+            before: &numbers[..row % tokens],
+            behind: &numbers[row % tokens + 1..],
+        })
+    };
+    own.iter().enumerate().map(of_row).collect()
 }
 
 /// Rows of maps times a row of factors for each map: `[map][row][column]` by
@@ -449,6 +457,19 @@ fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
         *result = number - mean;
     }
     mean
+}
+
+#[inline(always)]
+fn sum<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(x);
+    let mut sum = simd.splat_f32s(0.0);
+    for &vector in vectors {
+        sum = simd.add_f32s(sum, vector);
+    }
+    if !rest.is_empty() {
+        sum = simd.add_f32s(sum, simd.partial_load_f32s(rest));
+    }
+    simd.reduce_sum_f32s(sum)
 }
 
 #[inline(always)]

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use burn::tensor::Tensor;
+use std::sync::{Arc, OnceLock};
 
-use crate::Error;
+use burn::tensor::Tensor;
+use headwater_kernels::Packed;
+
+use crate::{Error, Host};
 
 /// An intermediate result of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,6 +104,61 @@ pub struct LayerCapture {
     layer: usize,
     matrices: Vec<(Activations, Tensor<3>)>,
     head_matrices: Vec<(Activations, Tensor<4>)>,
+    pre_activation: Option<PreActivation>,
+}
+
+/// What the activation of a feed-forward block is applied to, as a layer left it.
+#[derive(Debug, Clone)]
+pub struct PreActivation {
+    /// Made from the packed rows when it is asked for.
+    tensor: OnceLock<Tensor<3>>,
+    packed: Option<PackedRows>,
+}
+
+/// A row a token of the batch, as the CPU's kernels leave and take them.
+#[derive(Debug, Clone)]
+struct PackedRows {
+    host: Host,
+    rows: Arc<Packed>,
+    /// Sequences and tokens.
+    tokens: [usize; 2],
+}
+
+impl PreActivation {
+    pub(crate) fn packed(host: Host, rows: Packed, tokens: [usize; 2]) -> Self {
+        let rows = Arc::new(rows);
+        Self {
+            tensor: OnceLock::new(),
+            packed: Some(PackedRows { host, rows, tokens }),
+        }
+    }
+
+    /// # Shapes
+    /// `[batch, token, d_ff]`.
+    pub fn tensor(&self) -> Tensor<3> {
+        let unpack = || {
+            let PackedRows { host, rows, tokens } = self.packed.as_ref().expect("one of the two");
+            let [batch, token] = *tokens;
+            let numbers = rows.unpack(host.cpu);
+            let d_ff = numbers.len() / (batch * token).max(1);
+            host.tensor(numbers, [batch, token, d_ff])
+        };
+        self.tensor.get_or_init(unpack).clone()
+    }
+
+    /// The rows of all tokens, if the CPU's kernels made them.
+    pub fn packed_rows(&self) -> Option<&Arc<Packed>> {
+        self.packed.as_ref().map(|packed| &packed.rows)
+    }
+}
+
+impl From<Tensor<3>> for PreActivation {
+    fn from(tensor: Tensor<3>) -> Self {
+        Self {
+            tensor: OnceLock::from(tensor),
+            packed: None,
+        }
+    }
 }
 
 impl LayerCapture {
@@ -110,6 +168,7 @@ impl LayerCapture {
             layer,
             matrices: Vec::new(),
             head_matrices: Vec::new(),
+            pre_activation: None,
         }
     }
 
@@ -132,6 +191,10 @@ impl LayerCapture {
         if captures.keeps(self.layer, quantity) {
             self.head_matrices.push((quantity, value.clone()));
         }
+    }
+
+    pub(crate) fn keep_pre_activation(&mut self, value: PreActivation) {
+        self.pre_activation = Some(value);
     }
 
     /// The layer, from 0.
@@ -225,7 +288,8 @@ impl LayerCapture {
     ///
     /// # Errors
     /// It was not captured.
-    pub fn pre_activation(&self) -> Result<Tensor<3>, Error> {
-        self.matrix(Activations::PreActivation)
+    pub fn pre_activation(&self) -> Result<&PreActivation, Error> {
+        let missing = || self.missing(Activations::PreActivation);
+        self.pre_activation.as_ref().ok_or_else(missing)
     }
 }

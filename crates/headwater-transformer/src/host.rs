@@ -141,17 +141,16 @@ impl Host {
         )
     }
 
-    /// The feed-forward block; what its activation is applied to, if it is
-    /// kept, `[batch, token, d_ff]`, and the result.
+    /// The feed-forward block; what its activation is applied to, a row a
+    /// token, if it is kept, and the result.
     pub(crate) fn feed_forward(
         self,
         x: &Tensor<3>,
         block: &FeedForward,
         keep: bool,
-    ) -> Option<(Option<Tensor<3>>, Tensor<3>)> {
+    ) -> Option<(Option<Packed>, Tensor<3>)> {
         let curve = curve(block.activation)?;
         let [batch, token, _] = x.dims();
-        let [d_ff, _] = block.up.weight.dims();
         let weight = self.contiguous(&block.up.weight);
         let bias = self.contiguous(&block.up.bias);
         let map = Affine {
@@ -166,7 +165,6 @@ impl Host {
             }
             false => (kernels::linear_packed(self.cpu, &x, map, then), None),
         };
-        let before = before.map(|before| self.tensor(before, [batch, token, d_ff]));
         Some((
             before,
             self.linear(&hidden, &block.down, true, [batch, token]),
@@ -251,6 +249,22 @@ impl Host {
             bias: None,
         };
         kernels::linear_packed(self.cpu, &self.pack(x), map, Then::Nothing)
+    }
+
+    /// As [`Host::packed_product`], times `factors` number by number, and the
+    /// product itself.
+    pub fn packed_product_times(
+        self,
+        x: &Tensor<3>,
+        linear: &Linear,
+        factors: &Packed,
+    ) -> (Packed, Packed) {
+        let weight = self.contiguous(&linear.weight);
+        let map = Affine {
+            weight: weight.slice(),
+            bias: None,
+        };
+        kernels::linear_both(self.cpu, &self.pack(x), map, Then::Times(factors))
     }
 
     /// `x Wᵀ` of packed rows.
@@ -433,7 +447,8 @@ mod tests {
             let y = block.down.burn_product(hidden) + block.down.bias.clone().unsqueeze();
             let kernel = host.feed_forward(&x, &block, true);
             let (kept, kernel) = kernel.expect("the kernels have this activation");
-            assert_alike(kept.expect("it is kept"), p);
+            let kept = kept.expect("it is kept").unpack(host.cpu);
+            assert_alike(host.tensor(kept, [2, 7, 50]), p);
             assert_alike(kernel, y);
         }
     }

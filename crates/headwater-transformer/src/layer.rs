@@ -3,7 +3,7 @@
 use burn::tensor::{Tensor, activation};
 use headwater_checkpoint::{Activation, Architecture, Arrangement};
 
-use crate::capture::{Activations, Captures, LayerCapture};
+use crate::capture::{Activations, Captures, LayerCapture, PreActivation};
 use crate::pipeline::{COMPONENTS_PER_BLOCK, Component, cross_attention_pipeline, pipeline};
 use crate::reader::ParameterReader;
 use crate::{Error, Host, LayerNorm, Linear, apply_activation};
@@ -216,13 +216,16 @@ impl FeedForward {
         let keep = capture.keeps(captures, Activations::PreActivation);
         let host = Host::of(&x).and_then(|host| host.feed_forward(&x, self, keep));
         if let Some((pre_activation, y)) = host {
-            if let Some(pre_activation) = pre_activation {
-                capture.keep(captures, Activations::PreActivation, &pre_activation);
+            if let (Some(rows), Some(host)) = (pre_activation, Host::of(&y)) {
+                let [batch, token, _] = y.dims();
+                capture.keep_pre_activation(PreActivation::packed(host, rows, [batch, token]));
             }
             return y;
         }
         let pre_activation = self.up.forward(x);
-        capture.keep(captures, Activations::PreActivation, &pre_activation);
+        if keep {
+            capture.keep_pre_activation(PreActivation::from(pre_activation.clone()));
+        }
         self.down
             .forward(apply_activation(self.activation, pre_activation))
     }

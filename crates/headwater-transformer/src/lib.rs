@@ -27,7 +27,7 @@ mod reader;
 
 pub use activation::{apply_activation, sigmoid};
 pub use batch::{TokenBatch, TokenSequence};
-pub use capture::{Activations, Captures, LayerCapture};
+pub use capture::{Activations, Captures, LayerCapture, PreActivation};
 pub use device::{DeviceName, Precision};
 pub use embeddings::Embeddings;
 pub use encoder_decoder::EncoderDecoder;

@@ -41,7 +41,10 @@ fn a_product_is_the_sum_of_products() {
             let y = same_on_any_threads(|| linear(cpu, &packed, map));
             assert_close(&y, &expected, 2e-6, "rows");
             let (alike, before) = linear_both(cpu, &packed, map, Then::Nothing);
-            assert_eq!((alike.unpack(cpu), &before), (y.clone(), &y));
+            assert_eq!(
+                (alike.unpack(cpu), before.unpack(cpu)),
+                (y.clone(), y.clone())
+            );
             let alone = linear_packed(cpu, &packed, map, Then::Nothing);
             assert_eq!(alone.unpack(cpu), y);
         }
@@ -69,6 +72,9 @@ fn what_is_done_then_is_done_to_every_number() {
             .collect();
         assert_eq!(times.unpack(cpu), expected);
         assert_eq!(plain.times(cpu, &factors).unpack(cpu), expected);
+        let (both, before) = linear_both(cpu, &x, map, Then::Times(&factors));
+        assert_eq!(both.unpack(cpu), expected);
+        assert_eq!(before.unpack(cpu), plain.unpack(cpu));
         let relu = linear_packed(cpu, &x, map, Then::Activation(Curve::Relu));
         let expected: Vec<f32> = plain.unpack(cpu).iter().map(|x| x.max(0.0)).collect();
         assert_eq!(relu.unpack(cpu), expected);
@@ -110,6 +116,10 @@ fn the_rest_of_a_sum_is_what_is_left() {
             })
             .collect();
         assert_close(&rest.unpack(cpu), &expected, 1e-6, "rest");
+        let picked = rest.pick_rows(cpu, &[34, 3]).unpack(cpu);
+        let whole = rest.unpack(cpu);
+        assert_eq!(picked[..columns], whole[34 * columns..]);
+        assert_eq!(picked[columns..], whole[3 * columns..4 * columns]);
         let other = random(2 * columns, 7);
         rest.replace_rows(&[3, 34], &Packed::new(cpu, &other, columns));
         let replaced = rest.unpack(cpu);

@@ -1,5 +1,6 @@
 use headwater_kernels::{
-    add, layer_norm, layer_norm_part, rest, row_norms, row_sums, times_factors,
+    add, diagonal, layer_norm, layer_norm_part, rest, row_norms, row_sums, sums_of_others,
+    times_factors,
 };
 
 use crate::{assert_close, on_every_cpu, random};
@@ -79,6 +80,31 @@ fn rows_of_which_little_is_left_are_told() {
 }
 
 #[test]
+fn what_goes_to_others_keeps_its_digits() {
+    on_every_cpu(|cpu| {
+        for tokens in [1, 5, 40] {
+            // From a token that hardly looks at others to one that hardly looks at itself.
+            let mut maps = random(3 * tokens * tokens, 1);
+            let mut expected = Vec::new();
+            for (row, weights) in maps.chunks_exact_mut(tokens).enumerate() {
+                let others = tokens - 1;
+                let share = 10_f64.powi(-(row as i32 % 7)) / others.max(1) as f64;
+                weights.fill(share as f32);
+                let others = others as f64 * f64::from(share as f32);
+                weights[row % tokens] = (1.0 - others) as f32;
+                expected.push(others);
+            }
+            let own = diagonal(&maps, tokens);
+            let found = sums_of_others(cpu, &maps, &own, tokens);
+            for (found, expected) in found.iter().zip(&expected) {
+                let apart = (f64::from(*found) - expected).abs();
+                assert!(apart <= 1e-6 * expected, "{found} {expected}");
+            }
+        }
+    });
+}
+
+#[test]
 fn the_norm_of_tiny_numbers_is_not_lost() {
     on_every_cpu(|cpu| {
         let found = row_norms(cpu, &[3e-30, 4e-30], 2, (1_u64 << 60) as f32);
@@ -91,21 +117,9 @@ fn rows_of_maps_are_summed_and_multiplied() {
     on_every_cpu(|cpu| {
         for tokens in [1, 5, 40, 130] {
             let maps = random(3 * tokens * tokens, 1);
-            for skip_own in [false, true] {
-                let expected: Vec<f64> = maps
-                    .chunks_exact(tokens)
-                    .enumerate()
-                    .map(|(row, numbers)| {
-                        let others = numbers.iter().enumerate();
-                        let others =
-                            others.filter(|&(column, _)| !skip_own || column != row % tokens);
-                        others.map(|(_, &x)| f64::from(x)).sum()
-                    })
-                    .collect();
-                let found = row_sums(cpu, &maps, tokens, skip_own);
-                assert!(tokens > 1 || !skip_own || found.iter().all(|&sum| sum == 0.0));
-                assert_close(&found, &expected, 1e-5, "sums");
-            }
+            let sum = |row: &[f32]| row.iter().map(|&x| f64::from(x)).sum::<f64>();
+            let expected: Vec<f64> = maps.chunks_exact(tokens).map(sum).collect();
+            assert_close(&row_sums(cpu, &maps, tokens), &expected, 1e-5, "sums");
             let factors = random(3 * tokens, 2);
             let found = times_factors(cpu, &maps, &factors, tokens);
             for (at, found) in found.iter().enumerate() {
