@@ -79,21 +79,22 @@ impl Rows<*mut f32> {
 /// # Safety
 /// The machine has AVX, and the block is within both matrices.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx")]
-#[inline]
+#[inline(always)]
 unsafe fn block(from: Rows<*const f32>, to: Rows<*mut f32>) {
-    let mut rows = [_mm256_setzero_ps(); BLOCK];
-    for (index, row) in rows.iter_mut().enumerate() {
-        // SAFETY: the caller's.
-        *row = unsafe { _mm256_loadu_ps(from.first.add(index * from.stride)) };
-    }
-    let [a, b, c, d, e, f, g, h] = rows;
-    let (upper, lower) = (quarters(a, b, c, d), quarters(e, f, g, h));
-    for index in 0..BLOCK / 2 {
-        let left = _mm256_permute2f128_ps::<0x20>(upper[index], lower[index]);
-        let right = _mm256_permute2f128_ps::<0x31>(upper[index], lower[index]);
-        // SAFETY: the caller's.
-        unsafe {
+    // Indices, not iterators: the compiler keeps only arrays that it can take
+    // apart in registers.
+    #[allow(clippy::needless_range_loop)]
+    // SAFETY: the caller's.
+    unsafe {
+        let mut rows = [_mm256_setzero_ps(); BLOCK];
+        for index in 0..BLOCK {
+            rows[index] = _mm256_loadu_ps(from.first.add(index * from.stride));
+        }
+        let [a, b, c, d, e, f, g, h] = rows;
+        let (upper, lower) = (quarters(a, b, c, d), quarters(e, f, g, h));
+        for index in 0..BLOCK / 2 {
+            let left = _mm256_permute2f128_ps::<0x20>(upper[index], lower[index]);
+            let right = _mm256_permute2f128_ps::<0x31>(upper[index], lower[index]);
             _mm256_storeu_ps(to.first.add(index * to.stride), left);
             _mm256_storeu_ps(to.first.add((index + BLOCK / 2) * to.stride), right);
         }
@@ -101,16 +102,21 @@ unsafe fn block(from: Rows<*const f32>, to: Rows<*mut f32>) {
 }
 
 /// Columns i and i + 4 of four rows, for i = 0..4.
+///
+/// # Safety
+/// The machine has AVX.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx")]
-#[inline]
-fn quarters(a: __m256, b: __m256, c: __m256, d: __m256) -> [__m256; BLOCK / 2] {
-    let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    [
-        _mm256_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
-        _mm256_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
-        _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
-        _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
-    ]
+#[inline(always)]
+unsafe fn quarters(a: __m256, b: __m256, c: __m256, d: __m256) -> [__m256; BLOCK / 2] {
+    // SAFETY: the caller's.
+    unsafe {
+        let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+        ]
+    }
 }
