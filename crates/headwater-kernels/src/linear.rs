@@ -7,7 +7,6 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::ahead::Ahead;
 use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
@@ -188,9 +187,6 @@ impl WithSimd for Task<'_> {
                     weights[row * STRIDE..][..depth]
                         .copy_from_slice(&self.map.weight[from..from + depth]);
                 }
-                let mut ahead = self.ahead(column, depth, last_panel < panels);
-                let calls = (last_panel - first_panel) * count.div_ceil(rows);
-                let ahead_rows = ahead.rows.div_ceil(calls);
                 for panel in first_panel..last_panel {
                     let right = Right {
                         first: self.x.data[(panel * columns + column) * width..][..depth * width]
@@ -207,7 +203,6 @@ impl WithSimd for Task<'_> {
                             accumulate: column > 0,
                         };
                         let count = rows.min(count - row);
-                        ahead.fetch(ahead_rows);
                         // SAFETY: `weights` and `right` are as long, `result` has these
                         // rows, and no other task has this range of outputs.
                         unsafe {
@@ -231,26 +226,6 @@ impl WithSimd for Task<'_> {
 }
 
 impl Task<'_> {
-    /// The part of W that is needed behind some of its columns: the next
-    /// columns, or the first ones of the rows that this thread comes to next.
-    #[inline(always)]
-    fn ahead(&self, column: usize, depth: usize, again: bool) -> Ahead {
-        let (start, end) = self.range;
-        let columns = self.x.columns;
-        let (rows, column) = match column + depth < columns {
-            true => (start..end, column + depth),
-            false if again => return Ahead::NOTHING,
-            false => (end..(end + end - start).min(self.out), 0),
-        };
-        Ahead {
-            first: self.map.weight[(rows.start * columns + column).min(self.map.weight.len())..]
-                .as_ptr(),
-            stride: columns,
-            rows: rows.len(),
-            numbers: depth,
-        }
-    }
-
     /// Where the results of a panel are, `[out in range, row of the panel]`.
     #[inline(always)]
     fn result(&self, panel: usize, first_panel: usize, scratch: Shared, width: usize) -> *mut f32 {
