@@ -11,7 +11,7 @@ use headwater_transformer::{
 
 use crate::diagonal::{Own, identity};
 use crate::form::{Form, HeadsForm};
-use crate::stage::{Shared, Stage, Sum, stages};
+use crate::stage::{Shared, Stage, Sum, row_norms, stages};
 use crate::tiles::FeedForwardMaps;
 use crate::{DecompositionOptions, Error, Scope, Segment};
 
@@ -335,7 +335,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn preserving_norms(&self) -> Tensor<2> {
-        row_norms(self.stage.sum(Sum::Preserving))
+        self.stage.norms(Sum::Preserving)
     }
 
     /// ‖Σ_{j≠i} y_ij‖: how much a token takes from the others. The norm of the
@@ -345,7 +345,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn mixing_norms(&self) -> Tensor<2> {
-        row_norms(self.stage.sum(Sum::Mixing))
+        self.stage.norms(Sum::Mixing)
     }
 
     /// ‖b_i‖: what belongs to no source.
@@ -353,7 +353,7 @@ impl ScopeDecomposition {
     /// # Shapes
     /// `[batch, target]`.
     pub fn bias_norms(&self) -> Tensor<2> {
-        row_norms(self.stage.sum(Sum::Bias))
+        self.stage.norms(Sum::Bias)
     }
 
     /// ‖Σ_j y_ij + b_i − y_i‖ / ‖y_i‖, y_i as the forward pass computed it.
@@ -429,12 +429,4 @@ impl ScopeDecomposition {
             .expand([batch, targets.len(), sources, 1]);
         Ok(parts * (is_own.clone() * -1.0 + 1.0) + own * is_own)
     }
-}
-
-/// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
-fn row_norms(v: Tensor<3>) -> Tensor<2> {
-    if let Some(host) = Host::of(&v) {
-        return host.row_norms(&v);
-    }
-    v.square().sum_dim(2).sqrt().squeeze_dim(2)
 }

@@ -228,6 +228,7 @@ pub(crate) struct Stage {
     /// How the parts off the diagonal are made.
     pub(crate) form: Form,
     sums: [OnceLock<Tensor<3>>; 4],
+    norms: [OnceLock<Tensor<2>>; 4],
 }
 
 /// A component with what it takes from the forward pass.
@@ -300,6 +301,7 @@ pub(crate) fn stages(
             output: capture.component(index)?,
             form,
             sums: Default::default(),
+            norms: Default::default(),
         }));
     }
     Ok(stages)
@@ -336,6 +338,16 @@ impl Stage {
     pub(crate) fn sum(&self, sum: Sum) -> Tensor<3> {
         self.sums[sum as usize]
             .get_or_init(|| self.compute(sum))
+            .clone()
+    }
+
+    /// The norms of a sum.
+    ///
+    /// # Shapes
+    /// `[batch, target]`.
+    pub(crate) fn norms(&self, sum: Sum) -> Tensor<2> {
+        self.norms[sum as usize]
+            .get_or_init(|| row_norms(self.sum(sum)))
             .clone()
     }
 
@@ -394,6 +406,14 @@ impl Stage {
             _ => None,
         }
     }
+}
+
+/// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
+pub(crate) fn row_norms(v: Tensor<3>) -> Tensor<2> {
+    if let Some(host) = Host::of(&v) {
+        return host.row_norms(&v);
+    }
+    v.square().sum_dim(2).sqrt().squeeze_dim(2)
 }
 
 fn add(a: &Tensor<3>, b: &Tensor<3>) -> Tensor<3> {

@@ -134,7 +134,7 @@ pub fn transformed(
 }
 
 /// Parts of the outputs that are summed separately.
-const PARTS: usize = 2;
+const PARTS: usize = 4;
 
 /// Values as `[sequence][block of sources][head · d_head][source of the block]`,
 /// scaled by [`VECTOR_SCALE`].
@@ -197,7 +197,7 @@ impl WithSimd for ColumnMeans<'_> {
 }
 
 /// Blocks of sources for which W_O is looked at once.
-const BLOCKS: usize = 4;
+const BLOCKS: usize = 8;
 
 /// A part of the outputs for some blocks of sources.
 struct Blocks<'a> {
@@ -462,53 +462,79 @@ unsafe fn accumulate<S: Simd>(
     heads: usize,
     gram: *mut f32,
 ) {
-    let lanes = S::F32_LANES;
-    let width = 2 * lanes;
+    let width = 2 * S::F32_LANES;
     for near in (0..rows).step_by(NEAR) {
         let u = &u[near * width..];
         let rows = NEAR.min(rows - near);
         for first in (0..heads).step_by(HEADS) {
-            for second in (0..=first).step_by(HEADS) {
-                for half in 0..2 {
-                    let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
-                    let (a, b) = (at(first), at(second));
-                    let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
-                    for row in 0..rows {
-                        let mut x = [simd.splat_f32s(0.0); HEADS];
-                        let mut y = [simd.splat_f32s(0.0); HEADS];
-                        for i in 0..HEADS {
-                            let offset = i * chunk * width + row * width;
-                            // SAFETY: U has rows for whole groups of heads.
-                            unsafe {
-                                x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
-                                y[i] = b.add(offset).cast::<S::f32s>().read_unaligned();
-                            }
-                        }
-                        for i in 0..HEADS {
-                            for j in 0..HEADS {
-                                sums[i * HEADS + j] =
-                                    simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
-                            }
-                        }
+            for second in (0..first).step_by(HEADS) {
+                // SAFETY: the caller's.
+                unsafe { group::<S, false>(simd, u, chunk, rows, [first, second], heads, gram) };
+            }
+            // SAFETY: the caller's.
+            unsafe { group::<S, true>(simd, u, chunk, rows, [first; 2], heads, gram) };
+        }
+    }
+}
+
+/// The same of the pairs of two groups of heads; of one with itself, those
+/// with g ≤ h.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn group<S: Simd, const WITH_ITSELF: bool>(
+    simd: S,
+    u: &[f32],
+    chunk: usize,
+    rows: usize,
+    [first, second]: [usize; 2],
+    heads: usize,
+    gram: *mut f32,
+) {
+    let lanes = S::F32_LANES;
+    let width = 2 * lanes;
+    for half in 0..2 {
+        let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
+        let (a, b) = (at(first), at(second));
+        let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
+        for row in 0..rows {
+            let mut x = [simd.splat_f32s(0.0); HEADS];
+            let mut y = [simd.splat_f32s(0.0); HEADS];
+            for i in 0..HEADS {
+                let offset = i * chunk * width + row * width;
+                // SAFETY: U has rows for whole groups of heads.
+                unsafe {
+                    x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
+                    y[i] = match WITH_ITSELF {
+                        true => x[i],
+                        false => b.add(offset).cast::<S::f32s>().read_unaligned(),
+                    };
+                }
+            }
+            for i in 0..HEADS {
+                for j in 0..HEADS {
+                    if !WITH_ITSELF || j <= i {
+                        sums[i * HEADS + j] = simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
                     }
-                    for i in 0..HEADS.min(heads - first) {
-                        for j in 0..HEADS.min(first + i + 1 - second) {
-                            let (h, g) = (first + i, second + j);
-                            let pair = h * (h + 1) / 2 + g;
-                            // SAFETY: the caller's.
-                            unsafe {
-                                let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
-                                let sum =
-                                    simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
-                                place.write_unaligned(sum);
-                            }
-                        }
-                    }
+                }
+            }
+        }
+        for i in 0..HEADS.min(heads - first) {
+            for j in 0..HEADS.min(first + i + 1 - second) {
+                let (h, g) = (first + i, second + j);
+                let pair = h * (h + 1) / 2 + g;
+                // SAFETY: the caller's.
+                unsafe {
+                    let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
+                    let sum = simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
+                    place.write_unaligned(sum);
                 }
             }
         }
     }
 }
+
 /// The weights with which every source attends to itself, α_ii: `[batch, head, token]`.
 ///
 /// `weights`: α, `[batch, head, token, token]`.
