@@ -32,7 +32,7 @@ const TOKENIZER: usize = 24;
 /// panels of 32 targets at a time:
 ///
 /// ```text
-/// activations   e T (12 D + 3 F)
+/// activations   e T (12 D + 5 F)
 /// maps          2 e H T²
 /// feed_forward  e D (F + D) + e (32 p + s H) (F + D) + 3 e T²
 /// ```
@@ -186,7 +186,7 @@ impl LayerEstimate {
         let panels = PANELS.min(sources * of_source);
         let weights = element * n_heads * tokens * tokens;
         Self {
-            activations: element * tokens * (12 * d_model + 3 * d_ff),
+            activations: element * tokens * (12 * d_model + 5 * d_ff),
             maps: 2 * weights,
             weights,
             feed_forward: element

@@ -18,9 +18,8 @@ fn of_layer(work: Work, shape: Shape, tokens: usize) -> f64 {
         [tokens, shape.d_model(), shape.d_ff(), shape.heads()].map(|size| size as f64);
     // W_Q, W_K, W_V, W_O; scores and weighted values; W_1 and W_2.
     let forward = 8.0 * t * d * d + 4.0 * t * t * d + 4.0 * t * d * f;
-    // The others' values weighted, through W_O; and every head's values through
-    // W_O, of which what a token keeps is one sum a head.
-    let mixed = 2.0 * t * t * d + 2.0 * t * d * d;
+    // Every head's values through W_O, of which what a token keeps is one sum a
+    // head; what it mixes in is the rest of the block's output.
     let transformed = 2.0 * t * d * d;
     match work {
         Work::Forward => forward,
@@ -29,10 +28,10 @@ fn of_layer(work: Work, shape: Shape, tokens: usize) -> f64 {
             // where a layer norm changes the map, which a pre-LN block ends before.
             let maps = if shape.is_causal() { 1.0 } else { 2.0 };
             let gram = h * (h + 1.0) * (t * d + t * t);
-            forward + mixed + transformed + maps * gram
+            forward + transformed + maps * gram
         }
         // What is mixed in goes through W_1, both sums through W_2.
-        Work::MixingRatios => forward + mixed + transformed + 6.0 * t * d * f,
+        Work::MixingRatios => forward + transformed + 6.0 * t * d * f,
     }
 }
 
@@ -89,16 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn attention_maps_add_two_symmetric_gram_forms_and_two_products_in_a_post_ln_layer() {
+    fn attention_maps_add_two_symmetric_gram_forms_and_a_product_in_a_post_ln_layer() {
         let (t, d, h) = (5, 384, 12);
         let forward = of(Work::Forward, Shape::Minilm, t, 1) / 6.0;
         let transformed = h as f64 * product(t, d / h, d);
         let pairs = (h * (h + 1) / 2) as f64;
         let gram = t as f64 * pairs * product(1, d, 1);
         let forms = (t * t) as f64 * pairs * product(1, 1, 1);
-        let mixed = h as f64 * product(t, t, d / h) + product(t, d, d);
         let counted = of(Work::AttentionMaps, Shape::Minilm, t, 1) / 6.0;
-        let expected = forward + transformed + 2.0 * (gram + forms) + mixed;
+        let expected = forward + transformed + 2.0 * (gram + forms);
         assert!((counted - expected).abs() < 1.0);
         assert_eq!(
             to_forward(Work::AttentionMaps, Shape::Minilm, t),
@@ -111,9 +109,9 @@ mod tests {
         let (t, d, f) = (4, 384, 1536);
         let forward = of(Work::Forward, Shape::Minilm, t, 1) / 6.0;
         let block = product(t, d, f) + 2.0 * product(t, f, d);
-        let sums = 12.0 * product(t, t, d / 12) + 2.0 * product(t, d, d);
+        let kept = product(t, d, d);
         let counted = of(Work::MixingRatios, Shape::Minilm, t, 1) / 6.0;
-        assert!((counted - (forward + sums + block)).abs() < 1.0);
+        assert!((counted - (forward + kept + block)).abs() < 1.0);
     }
 
     #[test]
