@@ -12,6 +12,9 @@ use super::rounds::{Task, interleave};
 use super::work::{Texts, Work};
 use crate::random_model::Shape;
 
+/// The program that ours is compared with.
+const PEER: usize = 1;
+
 /// Seconds of a large product by every implementation, PyTorch's last.
 pub(super) fn products(
     peer: Option<&RefCell<Peer>>,
@@ -26,7 +29,7 @@ pub(super) fn products(
     if let Some(peer) = peer {
         names.push("PyTorch, in its own process".to_owned());
         let ask = Ask::Product(Sizes::LARGE.m);
-        tasks.push(Task::new(move || Ok(peer.borrow_mut().run(ask)?.seconds)));
+        tasks.push(Task::new(move || Ok(peer.borrow_mut().run(ask)?.seconds)).by(PEER));
     }
     let seconds = interleave(&mut tasks, plan.rounds)?;
     Ok(names.into_iter().zip(seconds).collect())
@@ -60,7 +63,7 @@ pub(super) fn case(
             peak.set(run.peak.max(peak.get()));
             Ok(run.seconds)
         };
-        Task::new(run).at_most(rounds)
+        Task::new(run).at_most(rounds).by(PEER)
     });
     let mut tasks: Vec<_> = ours.into_iter().chain(theirs).collect();
     let mut seconds = interleave(&mut tasks, plan.rounds)?;

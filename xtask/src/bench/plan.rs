@@ -35,7 +35,7 @@ pub(super) const FULL: Plan = Plan {
     rounds: Rounds {
         least: 5,
         most: 21,
-        seconds: 7.0,
+        seconds: 6.0,
     },
     materialised_rounds: 3,
     feed_forward: &[64, 128, 512],
