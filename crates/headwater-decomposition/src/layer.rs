@@ -11,7 +11,8 @@ use headwater_transformer::{
 
 use crate::diagonal::{Own, identity};
 use crate::form::{Form, HeadsForm};
-use crate::stage::{Shared, Stage, Sum, row_norms, stages};
+use crate::shared::Shared;
+use crate::stage::{Stage, Sum, row_norms, stages};
 use crate::tiles::FeedForwardMaps;
 use crate::{DecompositionOptions, Error, Scope, Segment};
 

@@ -9,6 +9,7 @@ mod norm_map;
 mod options;
 mod rest;
 mod scope;
+mod shared;
 mod slope;
 mod stage;
 mod tiles;

@@ -10,7 +10,8 @@ use headwater_transformer::{Host, HostFloats, Linear};
 
 use crate::diagonal::Own;
 use crate::form::FeedForwardForm;
-use crate::stage::{Shared, Stage, Sum, weighted_values};
+use crate::shared::Shared;
+use crate::stage::{Stage, Sum, weighted_values};
 
 /// A rest is a small one, and is multiplied out, up to this fraction of what
 /// it would be taken off: above it, three of float32's 24 bits are lost at most.

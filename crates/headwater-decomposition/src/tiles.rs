@@ -15,7 +15,7 @@ use headwater_transformer::{Host, HostFloats};
 
 use crate::form::{FeedForwardForm, Tail};
 use crate::norm_map::VECTOR_SCALE;
-use crate::stage::{Shared, head_vectors};
+use crate::shared::{Shared, head_vectors};
 
 /// The feed-forward scopes of a layer that were asked for, computed in one pass.
 #[derive(Debug)]
