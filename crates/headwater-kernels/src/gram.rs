@@ -5,7 +5,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
-use crate::shared::{Shared, written_in_parts};
+use crate::scratch::Scratch;
+use crate::shared::{Shared, Unwritten, written_in_parts};
 use crate::{Cpu, HeadShape};
 
 /// The Gram matrices `G_j[h, g] = ⟨U^h_j, U^g_j⟩` of every source, scaled by
@@ -58,40 +59,46 @@ impl HeadGram {
 /// # Panics
 /// Sizes that do not fit together.
 pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) -> Vec<Vec<f32>> {
-    let Some(HeadGram { shape, .. }) = grams.first() else {
-        return Vec::new();
+    let shape = match grams {
+        [first] | [first, _] => first.shape,
+        _ => panic!("one or two families of Gram matrices"),
     };
     let HeadShape {
         batch,
         heads,
         sources,
         ..
-    } = *shape;
+    } = shape;
     assert_eq!(weights.len(), batch * heads * targets * sources);
-    let mut maps = vec![vec![0.0; batch * targets * sources]; grams.len()];
-    if weights.is_empty() {
-        return maps;
+    let numbers = batch * targets * sources;
+    let mut maps: Vec<Unwritten> = grams.iter().map(|_| Unwritten::new(numbers)).collect();
+    if numbers > 0 {
+        let shared: Vec<Shared> = maps.iter_mut().map(Unwritten::shared).collect();
+        // Whole groups of targets of one sequence.
+        let chunks = targets.div_ceil(ROWS);
+        let task = |near: &mut Scratch, index: usize| {
+            let (sequence, first) = (index / chunks, index % chunks * ROWS);
+            cpu.run(Forms {
+                grams,
+                weights,
+                targets,
+                sequence,
+                first,
+                count: ROWS.min(targets - first),
+                near,
+                maps: &shared,
+            });
+        };
+        let near = || Scratch::zeros(Near::size(cpu, heads, sources));
+        (0..batch * chunks)
+            .into_par_iter()
+            .for_each_init(near, task);
     }
-    // Whole groups of targets of one sequence.
-    let chunks = targets.div_ceil(ROWS);
-    let shared: Vec<Shared> = maps.iter_mut().map(|map| Shared::new(map)).collect();
-    (0..batch * chunks).into_par_iter().for_each(|index| {
-        let (sequence, first) = (index / chunks, index % chunks * ROWS);
-        let count = ROWS.min(targets - first);
-        let start = sequence * targets + first;
-        cpu.run(Forms {
-            grams,
-            weights,
-            targets,
-            sequence,
-            first,
-            // SAFETY: no other task has these targets.
-            norms: (shared.iter())
-                .map(|map| unsafe { map.part(start * sources, count * sources) })
-                .collect(),
-        });
-    });
-    maps
+    let written = |map: Unwritten| {
+        // SAFETY: every task writes its targets' rows.
+        unsafe { map.written(numbers) }
+    };
+    maps.into_iter().map(written).collect()
 }
 
 /// A map's rows divided by `scale`, `[batch, target]`, with the numbers of
@@ -125,9 +132,10 @@ pub fn finished_map(
     unsafe { written_in_parts(rows, sources, finish) }
 }
 
-/// Targets of a task.
+/// Targets of a task: their weights of a head lie side by side, and long runs
+/// are what memory is fast at.
 const ROWS: usize = 16;
-/// Targets for which a Gram matrix is read once.
+/// Targets whose forms are in registers together.
 const GROUP: usize = 4;
 
 /// Quadratic forms of some targets with all sources.
@@ -136,75 +144,113 @@ struct Forms<'a> {
     weights: &'a [f32],
     targets: usize,
     sequence: usize,
+    /// The first target, and how many there are.
     first: usize,
-    norms: Vec<&'a mut [f32]>,
+    count: usize,
+    near: &'a mut Scratch,
+    maps: &'a [Shared],
+}
+
+/// Where weights lie that forms are made of, `[vector of sources][group of
+/// targets][head][target of the group]`: all that the forms of some sources
+/// need lies together.
+#[derive(Clone, Copy)]
+struct Near {
+    lanes: usize,
+    heads: usize,
+}
+
+impl Near {
+    fn size(cpu: Cpu, heads: usize, sources: usize) -> usize {
+        let lanes = cpu.width() / 2;
+        let near = Self { lanes, heads };
+        sources.div_ceil(lanes) * near.stride()
+    }
+
+    /// From one vector of sources to the next: one vector more than there are
+    /// keeps them from displacing each other from the cache.
+    fn stride(self) -> usize {
+        (self.heads * ROWS + 1) * self.lanes
+    }
+
+    /// Where a target's weights of a head begin.
+    fn place(self, row: usize, head: usize) -> usize {
+        ((row / GROUP * self.heads + head) * GROUP + row % GROUP) * self.lanes
+    }
 }
 
 impl WithSimd for Forms<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match self.norms.len() {
-            1 => self.of_families::<S, 1>(simd),
-            2 => self.of_families::<S, 2>(simd),
-            _ => unreachable!("one or two families of Gram matrices"),
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let HeadShape {
+            sources, causal, ..
+        } = self.grams[0].shape;
+        let seen = match causal {
+            // Nothing flows to a target from what comes behind it; weights
+            // there are zeros.
+            true => (self.first + self.count)
+                .next_multiple_of(S::F32_LANES)
+                .min(sources),
+            false => sources,
+        };
+        self.bring_near(simd, seen);
+        match self.grams.len() {
+            1 => self.of_families::<S, 1>(simd, seen),
+            _ => self.of_families::<S, 2>(simd, seen),
         }
     }
 }
 
 impl Forms<'_> {
+    /// Brings weights together.
+    #[inline(always)]
+    fn bring_near<S: Simd>(&mut self, _: S, seen: usize) {
+        let HeadShape { heads, sources, .. } = self.grams[0].shape;
+        let lanes = S::F32_LANES;
+        let layout = Near { lanes, heads };
+        for head in 0..heads {
+            for row in 0..self.count {
+                let map = self.sequence * heads + head;
+                let at = (map * self.targets + self.first + row) * sources;
+                let (vectors, rest) = S::as_simd_f32s(&self.weights[at..at + seen]);
+                let place = layout.place(row, head);
+                for (index, &vector) in vectors.iter().enumerate() {
+                    let near = &mut self.near[place + index * layout.stride()..][..lanes];
+                    S::as_mut_simd_f32s(near).0[0] = vector;
+                }
+                if !rest.is_empty() {
+                    let place = place + vectors.len() * layout.stride();
+                    self.near[place..][..rest.len()].copy_from_slice(rest);
+                }
+            }
+        }
+    }
+
     #[inline(always)]
     // Indices, not iterators: the compiler keeps only arrays that it can take
     // apart in registers.
     #[allow(clippy::needless_range_loop)]
-    fn of_families<S: Simd, const N: usize>(mut self, simd: S) {
-        let HeadShape {
-            heads,
-            sources,
-            causal,
-            ..
-        } = self.grams[0].shape;
+    fn of_families<S: Simd, const N: usize>(&mut self, simd: S, seen: usize) {
+        let HeadShape { heads, sources, .. } = self.grams[0].shape;
         let lanes = S::F32_LANES;
         let width = 2 * lanes;
+        let layout = Near { lanes, heads };
         let pairs = self.grams[0].pairs();
         let blocks = sources.div_ceil(width);
-        let count = self.norms[0].len() / sources;
-        // A group's weights, `[vector of sources][head][target]`: all that the
-        // forms of some sources need lies together. One vector more keeps them
-        // from displacing each other from the cache.
-        let stride = (heads * GROUP + 1) * lanes;
-        let mut near = vec![0.0_f32; sources.div_ceil(lanes) * stride];
-        for group in (0..count).step_by(GROUP) {
-            let rows = GROUP.min(count - group);
-            let seen = match causal {
-                true => (self.first + group + rows).min(sources),
-                false => sources,
-            };
-            for head in 0..heads {
-                for row in 0..rows {
-                    let target = self.first + group + row;
-                    let at = ((self.sequence * heads + head) * self.targets + target) * sources;
-                    let (vectors, rest) = S::as_simd_f32s(&self.weights[at..at + seen]);
-                    let mut place = (head * GROUP + row) * lanes;
-                    for &vector in vectors {
-                        S::as_mut_simd_f32s(&mut near[place..][..lanes]).0[0] = vector;
-                        place += stride;
-                    }
-                    if !rest.is_empty() {
-                        near[place..][..rest.len()].copy_from_slice(rest);
-                    }
-                }
+        let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
+        let row_of = |row: usize| (self.sequence * self.targets + self.first + row) * sources;
+        for source in (0..seen).step_by(lanes) {
+            let place = (self.sequence * blocks + source / width) * pairs * width + source % width;
+            let mut gram = [std::ptr::null(); N];
+            for family in 0..N {
+                gram[family] =
+                    self.grams[family].data[place..][..(pairs - 1) * width + lanes].as_ptr();
             }
-            for source in (0..seen).step_by(lanes) {
-                let place =
-                    (self.sequence * blocks + source / width) * pairs * width + source % width;
-                let mut gram = [std::ptr::null(); N];
-                for family in 0..N {
-                    gram[family] =
-                        self.grams[family].data[place..][..(pairs - 1) * width + lanes].as_ptr();
-                }
-                let near = &near[source / lanes * stride..][..heads * GROUP * lanes];
+            for group in (0..self.count).step_by(GROUP) {
+                let near = source / lanes * layout.stride() + layout.place(group, 0);
+                let near = &self.near[near..][..heads * GROUP * lanes];
                 let near = S::as_simd_f32s(near).0;
                 let mut forms = [[simd.splat_f32s(0.0); GROUP]; N];
                 let mut pair = 0;
@@ -238,18 +284,24 @@ impl Forms<'_> {
                 }
                 let kept = lanes.min(sources - source);
                 for family in 0..N {
-                    for row in 0..rows {
+                    for row in 0..GROUP.min(self.count - group) {
                         let form = simd.max_f32s(forms[family][row], simd.splat_f32s(0.0));
-                        let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
                         let norm = simd.mul_f32s(simd.sqrt_f32s(form), unscale);
-                        let at = (group + row) * sources + source;
-                        let norms = &mut self.norms[family][at..][..kept];
+                        // SAFETY: no other task has this row.
+                        let norms =
+                            unsafe { self.maps[family].part(row_of(group + row) + source, kept) };
                         match S::as_mut_simd_f32s(norms) {
                             ([whole], _) => *whole = norm,
                             (_, rest) => simd.partial_store_f32s(rest, norm),
                         }
                     }
                 }
+            }
+        }
+        for map in self.maps {
+            for row in 0..self.count {
+                // SAFETY: as above.
+                unsafe { map.part(row_of(row) + seen, sources - seen) }.fill(0.0);
             }
         }
     }

@@ -8,8 +8,10 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::head_products::Vectors;
 use crate::packed::Pack;
-use crate::shared::{Shared, written_in_parts};
+use crate::scratch::Scratch;
+use crate::shared::{Shared, Unwritten, written_in_parts};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
 use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
@@ -71,16 +73,16 @@ pub fn transformed(
         (true, None) => 1,
         (true, Some(_)) => 2,
     };
-    // Both halves of the outputs are summed by themselves, however many threads there are.
     let gram = batch * blocks * pairs * width;
-    let mut grams = vec![0.0; PARTS * kinds * gram];
-    let mut own = own_weights.map(|_| vec![0.0; batch * sources * d_model]);
     let means = match norm {
-        Some(_) if with_grams => cpu.run(ColumnMeans { output, inner }),
+        Some(_) if with_grams => column_means(cpu, output, inner),
         _ => Vec::new(),
     };
-    let shared_grams = Shared::new(&mut grams);
-    let shared_own = own.as_deref_mut().map(Shared::new);
+    // Parts of the outputs are summed by themselves, however many threads there are.
+    let mut parts = Unwritten::new(PARTS * kinds * gram);
+    let mut own = own_weights.map(|_| Unwritten::new(batch * sources * d_model));
+    let shared_parts = parts.shared();
+    let shared_own = own.as_mut().map(Unwritten::shared);
     let groups = blocks.div_ceil(BLOCKS);
     (0..batch * groups * PARTS)
         .into_par_iter()
@@ -97,9 +99,10 @@ pub fn transformed(
                     d_model,
                     sequence,
                     first: block * width,
-                    grams: std::array::from_fn(|kind| {
+                    // SAFETY: no other task has this part of this block.
+                    grams: std::array::from_fn(|kind| unsafe {
                         let start = (part * kinds + kind) * gram + place * pairs * width;
-                        (kind < kinds).then(|| shared_grams.at(start, pairs * width))
+                        (kind < kinds).then(|| shared_parts.part(start, pairs * width))
                     }),
                     own: shared_own,
                 }
@@ -114,21 +117,30 @@ pub fn transformed(
                     .collect(),
             });
         });
-    let (result, others) = grams.split_at_mut(kinds * gram);
-    for part in others.chunks_exact(result.len().max(1)) {
-        for (sum, part) in result.iter_mut().zip(part) {
-            *sum += part;
+    // SAFETY: tasks write every pair of every block, and every output of every source.
+    let (parts, own) = unsafe {
+        let own = own.map(|own| own.written(batch * sources * d_model));
+        (parts.written(PARTS * kinds * gram), own)
+    };
+    let sum_of_parts = |kind: usize| {
+        let sum = |place: usize, sums: &mut [f32]| {
+            let of_part = |part: usize| {
+                &parts[(part * kinds + kind) * gram + place * pairs * width..][..sums.len()]
+            };
+            cpu.run(SumOfParts {
+                parts: std::array::from_fn(of_part),
+                sums,
+            });
+        };
+        HeadGram {
+            // SAFETY: every sum is written.
+            data: unsafe { written_in_parts(batch * blocks, pairs * width, sum) },
+            shape,
+            width,
         }
-    }
-    let grams = result.chunks_exact(gram.max(1)).take(kinds);
+    };
     Transformed {
-        grams: grams
-            .map(|data| HeadGram {
-                data: data.to_vec(),
-                shape,
-                width,
-            })
-            .collect(),
+        grams: (0..kinds).map(sum_of_parts).collect(),
         own,
     }
 }
@@ -173,26 +185,60 @@ fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32
 }
 
 /// The mean of every column of W_O: what the mean of U is made of.
-struct ColumnMeans<'a> {
-    output: &'a [f32],
-    inner: usize,
+fn column_means(cpu: Cpu, output: &[f32], inner: usize) -> Vec<f32> {
+    struct Means<'a> {
+        output: &'a [f32],
+        inner: usize,
+        first: usize,
+        means: &'a mut [f32],
+    }
+    impl WithSimd for Means<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            self.means.fill(0.0);
+            let rows = self.output.chunks_exact(self.inner);
+            let count = rows.len() as f32;
+            for row in rows {
+                for (sum, &value) in self.means.iter_mut().zip(&row[self.first..]) {
+                    *sum += value;
+                }
+            }
+            self.means.iter_mut().for_each(|sum| *sum /= count);
+        }
+    }
+    /// Columns of a task.
+    const COLUMNS: usize = 256;
+    let mut means = vec![0.0; inner];
+    means
+        .par_chunks_mut(COLUMNS)
+        .enumerate()
+        .for_each(|(chunk, means)| {
+            let first = chunk * COLUMNS;
+            cpu.run(Means {
+                output,
+                inner,
+                first,
+                means,
+            });
+        });
+    means
 }
 
-impl WithSimd for ColumnMeans<'_> {
-    type Output = Vec<f32>;
+/// The sums of the parts of a Gram matrix.
+struct SumOfParts<'a> {
+    parts: [&'a [f32]; PARTS],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for SumOfParts<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; self.inner];
-        let rows = self.output.chunks_exact(self.inner);
-        let count = rows.len() as f32;
-        for row in rows {
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum += value;
-            }
+    fn with_simd<S: Simd>(self, _: S) {
+        for (place, sum) in self.sums.iter_mut().enumerate() {
+            *sum = (self.parts.iter()).fold(0.0, |sum, part| sum + part[place]);
         }
-        sums.iter_mut().for_each(|sum| *sum /= count);
-        sums
     }
 }
 
@@ -219,14 +265,17 @@ struct Block<'a> {
     sequence: usize,
     /// The block's first source.
     first: usize,
-    grams: [Option<*mut f32>; 2],
+    /// Gram matrices of this block over the outputs of this task.
+    grams: [Option<&'a mut [f32]>; 2],
     own: Option<Shared>,
 }
 
-/// Heads whose products are in registers together.
-const HEADS: usize = 4;
 /// Tiles of outputs for which U is made at a time.
 const TILES: usize = 8;
+
+/// Outputs of which the vectors of all heads are used for everything before
+/// those of the next: about as many as the first-level cache holds.
+const NEAR: usize = 28;
 
 /// Rows of W_O as left factors, strips of at most [`DEPTH`] columns side by side.
 #[derive(Clone, Copy)]
@@ -264,11 +313,12 @@ impl WithSimd for Blocks<'_> {
         let width = 2 * S::F32_LANES;
         let tile_rows = tile::rows::<S>();
         let chunk = TILES * tile_rows;
-        let head_groups = heads.div_ceil(HEADS);
-        // `[head][output of the chunk][source]`, filled up with heads of zeros.
-        let mut u = vec![0.0_f32; head_groups * HEADS * chunk * width];
+        let vectors = Vectors::of(heads);
+        let stride = vectors.stride(width);
+        // Filled up with heads of zeros.
+        let mut u = Scratch::zeros(chunk * stride);
         let strips = Strips { d_head, heads };
-        let mut weights = vec![0.0_f32; strips.count() * chunk * STRIDE];
+        let mut weights = Scratch::zeros(strips.count() * chunk * STRIDE);
         let own_weights: Vec<_> = self
             .blocks
             .iter()
@@ -279,7 +329,12 @@ impl WithSimd for Blocks<'_> {
         for block in &self.blocks {
             means.push(block.mean_lanes::<S>(simd));
         }
-        let mut own = vec![0.0_f32; chunk * width];
+        let kinds = (self.blocks.iter())
+            .map(|block| block.grams.iter().flatten().count())
+            .max()
+            .unwrap_or(0);
+        let mut sums = Scratch::zeros(self.blocks.len() * kinds * vectors.sums(width));
+        let mut own = Scratch::zeros(chunk * width);
         let (start, end) = self.outputs;
         for output in (start..end).step_by(chunk) {
             let rows = chunk.min(end - output);
@@ -294,7 +349,7 @@ impl WithSimd for Blocks<'_> {
                     }
                 }
             }
-            for ((block, own_weights), means) in self.blocks.iter().zip(&own_weights).zip(&means) {
+            for (index, block) in self.blocks.iter().enumerate() {
                 for head in 0..heads {
                     for inner in (0..d_head).step_by(DEPTH) {
                         let (strip, column) = strips.place(head, inner);
@@ -308,8 +363,8 @@ impl WithSimd for Blocks<'_> {
                             let left = &weights[(strip * chunk + row) * STRIDE + column..];
                             let left = Left::Copied(left.as_ptr());
                             let tile = Tile {
-                                first: u[(head * chunk + row) * width..].as_mut_ptr(),
-                                stride: width,
+                                first: u[row * stride + head * width..].as_mut_ptr(),
+                                stride,
                                 accumulate: inner > 0,
                             };
                             let count = tile_rows.min(rows - row);
@@ -318,17 +373,26 @@ impl WithSimd for Blocks<'_> {
                         }
                     }
                 }
-                if let Some(result) = block.own {
-                    for row in (0..rows).step_by(OWN_ROWS) {
-                        let u = &u[row * width..];
-                        let own = &mut own[row * width..];
-                        match rows - row {
-                            1 => own_sums::<S, 1>(simd, u, chunk, own_weights, own),
-                            2 => own_sums::<S, 2>(simd, u, chunk, own_weights, own),
-                            3 => own_sums::<S, 3>(simd, u, chunk, own_weights, own),
-                            _ => own_sums::<S, OWN_ROWS>(simd, u, chunk, own_weights, own),
-                        }
+                let place = index * kinds * vectors.sums(width);
+                for near in (0..rows).step_by(NEAR) {
+                    let rows = NEAR.min(rows - near);
+                    let u = &mut u[near * stride..][..rows * stride];
+                    if block.own.is_some() {
+                        let own = &mut own[near * width..];
+                        vectors.own_sums::<S>(simd, u, &own_weights[index], own);
                     }
+                    if kinds > 0 {
+                        let sums = &mut sums[place..][..vectors.sums(width)];
+                        vectors.multiply::<S>(simd, u, sums);
+                    }
+                    if let (2, Some(norm)) = (kinds, self.norm) {
+                        let norm = &norm[output + near..][..rows];
+                        vectors.normalize::<S>(simd, u, &means[index], norm);
+                        let sums = &mut sums[place + vectors.sums(width)..];
+                        vectors.multiply::<S>(simd, u, &mut sums[..vectors.sums(width)]);
+                    }
+                }
+                if let Some(result) = block.own {
                     let count = width.min(self.shape.sources - block.first);
                     let token = block.sequence * self.shape.sources + block.first;
                     let from = Rows {
@@ -344,33 +408,12 @@ impl WithSimd for Blocks<'_> {
                     // of these sources.
                     unsafe { transpose(simd, rows, count, from, to) };
                 }
-                if let Some(gram) = block.grams[0] {
-                    // SAFETY: the Gram matrices of this block alone, of every pair.
-                    unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
-                }
-                if let (Some(gram), Some(norm)) = (block.grams[1], self.norm) {
-                    for head in 0..heads {
-                        let mean = S::as_simd_f32s(&means[head * width..][..width]).0;
-                        for row in 0..rows {
-                            let factor = simd.splat_f32s(norm[output + row]);
-                            let u = &mut u[(head * chunk + row) * width..][..width];
-                            let u = S::as_mut_simd_f32s(u).0;
-                            u[0] = simd.mul_f32s(simd.sub_f32s(u[0], mean[0]), factor);
-                            u[1] = simd.mul_f32s(simd.sub_f32s(u[1], mean[1]), factor);
-                        }
-                    }
-                    // SAFETY: as above.
-                    unsafe { accumulate(simd, &u, chunk, rows, heads, gram) };
-                }
             }
         }
-        for gram in self.blocks.iter().flat_map(|block| block.grams).flatten() {
-            for head in 0..heads {
-                let row = head * (head + 1) / 2 * width;
-                // SAFETY: as above.
-                let twice = unsafe { std::slice::from_raw_parts_mut(gram.add(row), head * width) };
-                twice.iter_mut().for_each(|product| *product *= 2.0);
-            }
+        let grams = self.blocks.into_iter().flat_map(|block| block.grams);
+        let sums = sums.chunks_exact(vectors.sums(width).max(1));
+        for (gram, sums) in grams.flatten().zip(sums) {
+            vectors.pairs(heads, width, sums, gram);
         }
     }
 }
@@ -401,137 +444,20 @@ impl Block<'_> {
         let width = 2 * S::F32_LANES;
         let mut lanes = vec![0.0; heads * width];
         for (head, lanes) in lanes.chunks_exact_mut(width).enumerate() {
-            let lanes = S::as_mut_simd_f32s(lanes).0;
-            for inner in head * d_head..(head + 1) * d_head {
+            let mut sums = [[simd.splat_f32s(0.0); 2]; 2];
+            for inner in 0..d_head {
+                let inner = head * d_head + inner;
                 let values = S::as_simd_f32s(&self.values[inner * width..][..width]).0;
                 let mean = simd.splat_f32s(self.means[inner]);
-                lanes[0] = simd.mul_add_f32s(values[0], mean, lanes[0]);
-                lanes[1] = simd.mul_add_f32s(values[1], mean, lanes[1]);
+                let sums = &mut sums[inner % 2];
+                sums[0] = simd.mul_add_f32s(values[0], mean, sums[0]);
+                sums[1] = simd.mul_add_f32s(values[1], mean, sums[1]);
             }
+            let lanes = S::as_mut_simd_f32s(lanes).0;
+            lanes[0] = simd.add_f32s(sums[0][0], sums[1][0]);
+            lanes[1] = simd.add_f32s(sums[0][1], sums[1][1]);
         }
         lanes
-    }
-}
-
-/// Outputs for which the own weights of a head are read once.
-const OWN_ROWS: usize = 4;
-
-/// `Σ_h α^h_ii U^h_i` for some outputs.
-#[inline(always)]
-// Indices, not iterators: the compiler keeps only arrays that it can take
-// apart in registers.
-#[allow(clippy::needless_range_loop)]
-fn own_sums<S: Simd, const ROWS: usize>(
-    simd: S,
-    u: &[f32],
-    chunk: usize,
-    own_weights: &[f32],
-    own: &mut [f32],
-) {
-    let width = 2 * S::F32_LANES;
-    let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
-    for (head, weights) in own_weights.chunks_exact(width).enumerate() {
-        let weights = S::as_simd_f32s(weights).0;
-        let u = S::as_simd_f32s(&u[head * chunk * width..][..ROWS * width]).0;
-        for row in 0..ROWS {
-            sums[row][0] = simd.mul_add_f32s(u[2 * row], weights[0], sums[row][0]);
-            sums[row][1] = simd.mul_add_f32s(u[2 * row + 1], weights[1], sums[row][1]);
-        }
-    }
-    let own = S::as_mut_simd_f32s(&mut own[..ROWS * width]).0;
-    let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
-    for row in 0..ROWS {
-        own[2 * row] = simd.mul_f32s(sums[row][0], unscale);
-        own[2 * row + 1] = simd.mul_f32s(sums[row][1], unscale);
-    }
-}
-
-/// Outputs of which the vectors of two groups of heads stay in the first-level cache.
-const NEAR: usize = 28;
-
-/// Adds the products of all pairs of heads over some outputs to a Gram matrix.
-///
-/// # Safety
-/// `gram` has two vectors for each pair with g ≤ h.
-#[inline(always)]
-unsafe fn accumulate<S: Simd>(
-    simd: S,
-    u: &[f32],
-    chunk: usize,
-    rows: usize,
-    heads: usize,
-    gram: *mut f32,
-) {
-    let width = 2 * S::F32_LANES;
-    for near in (0..rows).step_by(NEAR) {
-        let u = &u[near * width..];
-        let rows = NEAR.min(rows - near);
-        for first in (0..heads).step_by(HEADS) {
-            for second in (0..first).step_by(HEADS) {
-                // SAFETY: the caller's.
-                unsafe { group::<S, false>(simd, u, chunk, rows, [first, second], heads, gram) };
-            }
-            // SAFETY: the caller's.
-            unsafe { group::<S, true>(simd, u, chunk, rows, [first; 2], heads, gram) };
-        }
-    }
-}
-
-/// The same of the pairs of two groups of heads; of one with itself, those
-/// with g ≤ h.
-///
-/// # Safety
-/// As there.
-#[inline(always)]
-unsafe fn group<S: Simd, const WITH_ITSELF: bool>(
-    simd: S,
-    u: &[f32],
-    chunk: usize,
-    rows: usize,
-    [first, second]: [usize; 2],
-    heads: usize,
-    gram: *mut f32,
-) {
-    let lanes = S::F32_LANES;
-    let width = 2 * lanes;
-    for half in 0..2 {
-        let at = |head: usize| u[head * chunk * width + half * lanes..].as_ptr();
-        let (a, b) = (at(first), at(second));
-        let mut sums = [simd.splat_f32s(0.0); HEADS * HEADS];
-        for row in 0..rows {
-            let mut x = [simd.splat_f32s(0.0); HEADS];
-            let mut y = [simd.splat_f32s(0.0); HEADS];
-            for i in 0..HEADS {
-                let offset = i * chunk * width + row * width;
-                // SAFETY: U has rows for whole groups of heads.
-                unsafe {
-                    x[i] = a.add(offset).cast::<S::f32s>().read_unaligned();
-                    y[i] = match WITH_ITSELF {
-                        true => x[i],
-                        false => b.add(offset).cast::<S::f32s>().read_unaligned(),
-                    };
-                }
-            }
-            for i in 0..HEADS {
-                for j in 0..HEADS {
-                    if !WITH_ITSELF || j <= i {
-                        sums[i * HEADS + j] = simd.mul_add_f32s(x[i], y[j], sums[i * HEADS + j]);
-                    }
-                }
-            }
-        }
-        for i in 0..HEADS.min(heads - first) {
-            for j in 0..HEADS.min(first + i + 1 - second) {
-                let (h, g) = (first + i, second + j);
-                let pair = h * (h + 1) / 2 + g;
-                // SAFETY: the caller's.
-                unsafe {
-                    let place = gram.add(pair * width + half * lanes).cast::<S::f32s>();
-                    let sum = simd.add_f32s(place.read_unaligned(), sums[i * HEADS + j]);
-                    place.write_unaligned(sum);
-                }
-            }
-        }
     }
 }
 

@@ -12,20 +12,41 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-/// `length` numbers that `write` writes. Memory that is filled with zeros
+/// Numbers that are still to be written. Memory that is filled with zeros
 /// first is written twice, and by one thread.
+pub(crate) struct Unwritten(Vec<f32>);
+
+impl Unwritten {
+    pub(crate) fn new(length: usize) -> Self {
+        Self(Vec::with_capacity(length))
+    }
+
+    /// Where to write.
+    pub(crate) fn shared(&mut self) -> Shared {
+        Shared {
+            first: self.0.as_mut_ptr(),
+            length: self.0.capacity(),
+        }
+    }
+
+    /// # Safety
+    /// The first `length` numbers were written.
+    pub(crate) unsafe fn written(mut self, length: usize) -> Vec<f32> {
+        // SAFETY: the caller's.
+        unsafe { self.0.set_len(length) };
+        self.0
+    }
+}
+
+/// `length` numbers that `write` writes.
 ///
 /// # Safety
 /// `write` writes every number, and reads none before that.
 pub(crate) unsafe fn written(length: usize, write: impl FnOnce(Shared)) -> Vec<f32> {
-    let mut numbers: Vec<f32> = Vec::with_capacity(length);
-    write(Shared {
-        first: numbers.as_mut_ptr(),
-        length,
-    });
-    // SAFETY: the capacity; the caller's for what is in it.
-    unsafe { numbers.set_len(length) };
-    numbers
+    let mut numbers = Unwritten::new(length);
+    write(numbers.shared());
+    // SAFETY: the caller's.
+    unsafe { numbers.written(length) }
 }
 
 /// As [`written`], through a slice.
