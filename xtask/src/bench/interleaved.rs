@@ -63,7 +63,8 @@ pub(super) fn case(
             peak.set(run.peak.max(peak.get()));
             Ok(run.seconds)
         };
-        Task::new(run).at_most(rounds).by(PEER)
+        // The comparison was a run.
+        Task::new(run).at_most(rounds).by(PEER).has_run()
     });
     let mut tasks: Vec<_> = ours.into_iter().chain(theirs).collect();
     let mut seconds = interleave(&mut tasks, plan.rounds)?;

@@ -35,6 +35,14 @@ pub(crate) fn cores() -> usize {
 }
 
 /// The processor's name, with the widest vectors it has.
+/// Bytes of memory that a new program can have; `None` where the system does not say.
+pub(super) fn free_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let field = |name: &str| {

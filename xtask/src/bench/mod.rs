@@ -47,9 +47,9 @@ pub(crate) struct Options {
     #[arg(long)]
     write: bool,
     /// Tokens up to which the PyTorch program that makes every part as a vector
-    /// is run: 512 take 15 GB and minutes
-    #[arg(long, value_name = "T", default_value_t = 256)]
-    materialised_tokens: usize,
+    /// is run: 512 take 15 GB and minutes [default: 512 where 20 GB are free, 256 elsewhere]
+    #[arg(long, value_name = "T")]
+    materialised_tokens: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -121,6 +121,10 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
     let throughput = program.throughput(plan.texts, plan.text_rounds)?;
     let growth = program.growth(plan.growth, plan.text_rounds)?;
 
+    let materialised = options.materialised_tokens.unwrap_or_else(|| {
+        let enough = machine::free_memory().is_some_and(|bytes| bytes >= 20_000_000_000);
+        if enough { 512 } else { 256 }
+    });
     let peer = match options.against {
         Some(Against::Torch) => Some(RefCell::new(Peer::start()?)),
         None => None,
@@ -139,8 +143,7 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
         for (tokens, batch) in alone.chain(in_batch.iter().map(|&tokens| (tokens, BATCH))) {
             say(&format!("{}, T = {tokens}, batch {batch}", shape.name()));
             let texts = subject.texts(tokens, batch)?;
-            let is_materialised =
-                batch == 1 && !shape.is_causal() && tokens <= options.materialised_tokens;
+            let is_materialised = batch == 1 && !shape.is_causal() && tokens <= materialised;
             let measured = interleaved::case(&texts, peer.as_ref(), is_materialised, plan)?;
             cases.push(Case {
                 shape,
@@ -201,6 +204,9 @@ fn command(options: &Options) -> String {
     let mut command = "cargo xtask bench".to_owned();
     if options.against.is_some() {
         command += " --against torch";
+    }
+    if let Some(tokens) = options.materialised_tokens {
+        command += &format!(" --materialised-tokens {tokens}");
     }
     if options.quick {
         command += " --quick";

@@ -33,9 +33,9 @@ pub(super) const FULL: Plan = Plan {
         (Shape::Gpt2, &[32, 128, 512, 1024], &[32]),
     ],
     rounds: Rounds {
-        least: 5,
-        most: 21,
-        seconds: 6.0,
+        least: 9,
+        most: 31,
+        seconds: 12.0,
     },
     materialised_rounds: 3,
     feed_forward: &[64, 128, 512],
