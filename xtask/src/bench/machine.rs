@@ -35,6 +35,17 @@ pub(crate) fn cores() -> usize {
 }
 
 /// The processor's name, with the widest vectors it has.
+/// Seconds of all processors that the host gave to others since this system was
+/// started; 0 where it does not say.
+pub(super) fn taken_seconds() -> f64 {
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("cpu "));
+    // user nice system idle iowait irq softirq steal
+    let stolen = line.and_then(|l| l.split_whitespace().nth(7)?.parse::<f64>().ok());
+    stolen.unwrap_or(0.0) / TICKS_PER_SECOND
+}
+
 /// Bytes of memory that a new program can have; `None` where the system does not say.
 pub(super) fn free_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;

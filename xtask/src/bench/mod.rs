@@ -104,6 +104,7 @@ fn place(document: &Path, measured: &str) -> anyhow::Result<String> {
 
 fn measure(options: &Options) -> anyhow::Result<Report> {
     let start = Instant::now();
+    let taken_before = machine::taken_seconds();
     let plan = if options.quick { &QUICK } else { &FULL };
     let machine = Machine::this();
     for (shape, ..) in plan.cases {
@@ -177,10 +178,13 @@ fn measure(options: &Options) -> anyhow::Result<Report> {
             });
         }
     }
+    let seconds = start.elapsed().as_secs_f64();
+    let taken = machine::taken_seconds() - taken_before;
     Ok(Report {
         command: command(options),
         date: date::today(),
-        minutes: start.elapsed().as_secs_f64() / 60.0,
+        minutes: seconds / 60.0,
+        taken: taken / (seconds * machine.cores as f64),
         machine,
         bandwidth,
         peer: versions,

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) date: String,
     pub(crate) minutes: f64,
     pub(crate) machine: Machine,
+    /// The part of the processors' time that the host gave to others meanwhile.
+    pub(crate) taken: f64,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) peer: Option<Versions>,
     /// Implementations of a product of [`Sizes::LARGE`], PyTorch's last.

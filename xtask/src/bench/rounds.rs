@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::machine;
+
 /// How often things are measured.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rounds {
@@ -49,6 +51,39 @@ impl<'a> Task<'a> {
     }
 }
 
+/// A run that took no longer is repeated if the machine was taken away in it.
+const REPEATED_SECONDS: f64 = 10.0;
+/// How often.
+const REPEATS: usize = 4;
+/// What the system counts taken time by.
+const TICK: f64 = 0.01;
+/// The part of a run's processor time that may be taken away.
+const TAKEN: f64 = 0.02;
+
+impl Task<'_> {
+    /// Runs, and again where others had the processors meanwhile: a virtual
+    /// machine shares them. The seconds of the run that lost least.
+    ///
+    /// `taken`: seconds that others had them, up to now.
+    fn undisturbed(&mut self, taken: &dyn Fn() -> f64) -> anyhow::Result<f64> {
+        let mut best = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..=REPEATS {
+            let before = taken();
+            let seconds = (self.run)()?;
+            let lost = taken() - before;
+            if lost < best.0 {
+                best = (lost, seconds);
+            }
+            // A tick may have begun before, and sums of ticks are rounded.
+            let bearable = (1.5 * TICK).max(TAKEN * seconds * machine::cores() as f64);
+            if lost <= bearable || seconds > REPEATED_SECONDS {
+                break;
+            }
+        }
+        Ok(best.1)
+    }
+}
+
 /// Threads of one library that still spin for more work would take time from
 /// the next.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -60,6 +95,14 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// sleep: where the program changes, the first task of the one that is next
 /// runs once more, and its seconds are dropped.
 pub(crate) fn interleave(tasks: &mut [Task<'_>], rounds: Rounds) -> anyhow::Result<Vec<Vec<f64>>> {
+    interleave_undisturbed(tasks, rounds, &machine::taken_seconds)
+}
+
+fn interleave_undisturbed(
+    tasks: &mut [Task<'_>],
+    rounds: Rounds,
+    taken: &dyn Fn() -> f64,
+) -> anyhow::Result<Vec<Vec<f64>>> {
     for task in tasks.iter_mut().filter(|task| !task.has_run) {
         (task.run)()?;
     }
@@ -84,7 +127,7 @@ pub(crate) fn interleave(tasks: &mut [Task<'_>], rounds: Rounds) -> anyhow::Resu
                 }
                 program = next;
                 std::thread::sleep(PAUSE);
-                seconds[index].push((tasks[index].run)()?);
+                seconds[index].push(tasks[index].undisturbed(taken)?);
             }
         }
     }
@@ -93,7 +136,7 @@ pub(crate) fn interleave(tasks: &mut [Task<'_>], rounds: Rounds) -> anyhow::Resu
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
 
     use super::*;
 
@@ -113,7 +156,7 @@ mod tests {
             seconds: 0.0,
         };
         let mut tasks = [task('a'), task('b'), task('c').at_most(1).has_run()];
-        let seconds = interleave(&mut tasks, rounds).unwrap();
+        let seconds = interleave_undisturbed(&mut tasks, rounds, &|| 0.0).unwrap();
         assert_eq!(*order.borrow(), "ababcbaab");
         assert_eq!(
             seconds,
@@ -138,7 +181,7 @@ mod tests {
             seconds: 0.0,
         };
         let mut tasks = [task('a', 0), task('b', 0), task('c', 1), task('d', 1)];
-        let seconds = interleave(&mut tasks, rounds).unwrap();
+        let seconds = interleave_undisturbed(&mut tasks, rounds, &|| 0.0).unwrap();
         assert_eq!(*order.borrow(), "abcdaabccdabccdaa");
         let counted = [
             vec![6.0, 17.0],
@@ -147,5 +190,30 @@ mod tests {
             vec![10.0, 15.0],
         ];
         assert_eq!(seconds, counted);
+    }
+
+    #[test]
+    fn a_run_is_repeated_while_the_machine_is_taken_away() {
+        let clock = Cell::new(0.0);
+        let mut lost = [0.5, 0.2, 0.01, 0.0].into_iter();
+        let run = || {
+            let lost: f64 = lost.next().unwrap();
+            clock.set(clock.get() + lost);
+            Ok(lost)
+        };
+        let seconds = Task::new(run).undisturbed(&|| clock.get()).unwrap();
+        assert_eq!(seconds, 0.01);
+
+        // Never undisturbed: the run that lost least. Long ones are not repeated.
+        for (seconds, runs) in [(1.0, 1 + REPEATS), (2.0 * REPEATED_SECONDS, 1)] {
+            let count = Cell::new(0);
+            let run = || {
+                count.set(count.get() + 1);
+                clock.set(clock.get() + 100.0);
+                Ok(seconds)
+            };
+            let found = Task::new(run).undisturbed(&|| clock.get()).unwrap();
+            assert_eq!((found, count.get()), (seconds, runs));
+        }
     }
 }

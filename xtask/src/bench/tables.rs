@@ -48,12 +48,14 @@ impl Report {
             )
         });
         format!(
-            "`{}`, {}, {:.0} minutes: {processor}, {cores} cores{load}.{torch} float32 on `{}`, \
-             random weights, T tokens a text. Medians with quartiles; what is compared was \
-             measured in turns, and ratios are those of one round.\n",
+            "`{}`, {}, {:.0} minutes: {processor}, {cores} cores{load}; {:.0} % of their time \
+             went to other guests of the host.{torch} float32 on `{}`, random weights, T tokens \
+             a text. Medians with quartiles; what is compared was measured in turns, and ratios \
+             are those of one round.\n",
             self.command,
             self.date,
             self.minutes,
+            1e2 * self.taken,
             headwater::DeviceName::ENABLED[0],
         )
     }
