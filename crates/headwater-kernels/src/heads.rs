@@ -460,16 +460,3 @@ impl Block<'_> {
         lanes
     }
 }
-
-/// The weights with which every source attends to itself, α_ii: `[batch, head, token]`.
-///
-/// `weights`: α, `[batch, head, token, token]`.
-///
-/// # Panics
-/// Sizes that do not fit together.
-pub fn diagonal(weights: &[f32], tokens: usize) -> Vec<f32> {
-    assert_eq!(weights.len() % (tokens * tokens).max(1), 0, "square maps");
-    let maps = weights.par_chunks_exact((tokens * tokens).max(1));
-    maps.flat_map_iter(|map| map.iter().step_by(tokens + 1).copied())
-        .collect()
-}
