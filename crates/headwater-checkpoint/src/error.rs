@@ -56,7 +56,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// `config.json` lacks a field.
-    #[error("config.json has no {field:?}")]
+    #[error("config.json has no {field:?}; copy the one that belongs to the weights there")]
     MissingField {
         /// The field.
         field: &'static str,
@@ -137,7 +137,9 @@ pub enum Error {
     },
 
     /// The directory has no weights.
-    #[error("no model.safetensors and no model.safetensors.index.json in {directory:?}")]
+    #[error(
+        "no model.safetensors and no model.safetensors.index.json in {directory:?}; copy the weights there"
+    )]
     MissingWeights {
         /// The checkpoint's directory.
         directory: PathBuf,
@@ -195,7 +197,7 @@ pub enum Error {
     },
     /// A safetensors file announces a header that no real file has.
     #[error(
-        "{path:?} announces a header of {length} bytes (at most {limit}); it is no safetensors file"
+        "{path:?} announces a header of {length} bytes (at most {limit}); it is no safetensors file, fetch it again"
     )]
     HeaderTooLarge {
         /// The file.
@@ -204,6 +206,12 @@ pub enum Error {
         length: u64,
         /// The largest accepted.
         limit: u64,
+    },
+    /// The file is what Git keeps in place of a large file.
+    #[error("{path:?} is a Git LFS pointer, not the weights; run `git lfs pull` in its directory")]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
     },
     /// A safetensors header is not one, or contradicts itself.
     #[error("the header of {path:?} is damaged; fetch the file again")]
@@ -225,15 +233,30 @@ pub enum Error {
     },
 
     /// A tensor that the architecture needs is not in the file.
-    #[error("no tensor {name:?} in the weights{}", nearest.as_ref().map(|n| format!("; the nearest name is {n:?}")).unwrap_or_default())]
+    #[error("no tensor {name:?} in the weights{}", match nearest {
+        Some(nearest) => format!("; the nearest name is {nearest:?}"),
+        None => "; use the config.json that belongs to them".into(),
+    })]
     MissingTensor {
         /// The name looked for.
         name: String,
         /// The most similar name that nothing else uses.
         nearest: Option<String>,
     },
+    /// The file has more layers than `config.json` says.
+    #[error(
+        "the weights have tensor {name:?}, a layer more than config.json says; use the config.json that \
+         belongs to them"
+    )]
+    FurtherLayers {
+        /// The first tensor of the first layer too many.
+        name: String,
+    },
     /// A tensor's shape contradicts `config.json`.
-    #[error("tensor {name:?} has shape {found:?}, config.json says {expected:?}")]
+    #[error(
+        "tensor {name:?} has shape {found:?}, config.json says {expected:?}; use the config.json that \
+         belongs to the weights"
+    )]
     ShapeMismatch {
         /// The tensor's name in the file.
         name: String,
@@ -243,7 +266,9 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A tensor's element type cannot be computed with.
-    #[error("tensor {name:?} holds {dtype}; supported are F32, F16, BF16 and F64")]
+    #[error(
+        "tensor {name:?} holds {dtype}; supported are F32, F16, BF16 and F64, convert it to one of them"
+    )]
     UnsupportedDtype {
         /// The tensor's name in the file.
         name: String,

@@ -56,7 +56,33 @@ pub(crate) fn resolve(
             dtype,
         });
     }
+    refuse_further_layers(stacks, prefix, tensors, &parameters)?;
     Ok(parameters)
+}
+
+/// Refuses weights that go on behind the last layer of the configuration:
+/// what would be computed is the start of another model.
+fn refuse_further_layers(
+    stacks: &Stacks,
+    prefix: &str,
+    tensors: &BTreeMap<String, Entry>,
+    parameters: &[Parameter],
+) -> Result<(), Error> {
+    let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
+    let mut longer = stacks.clone();
+    for stack in std::iter::once(&mut longer.first).chain(&mut longer.decoder) {
+        stack.n_layers += 1;
+    }
+    let further = longer.expected().find_map(|tensor| {
+        let names = tensor.spellings.iter();
+        names
+            .map(|name| in_file(name, prefix, tensor.head))
+            .find(|name| tensors.contains_key(name) && !used.contains(name.as_str()))
+    });
+    match further {
+        Some(name) => Err(Error::FurtherLayers { name }),
+        None => Ok(()),
+    }
 }
 
 /// The name in the file; what belongs to the head has no prefix.

@@ -26,6 +26,8 @@ pub(crate) const INDEX: &str = "model.safetensors.index.json";
 const LENGTH_BYTES: u64 = 8;
 /// The format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// How a Git LFS pointer begins.
+const LFS_POINTER: [u8; LENGTH_BYTES as usize] = *b"version ";
 
 /// Where a tensor lies, and what it is.
 #[derive(Clone, Debug)]
@@ -206,6 +208,9 @@ fn read_header(path: &Path, file: usize) -> Result<BTreeMap<String, Entry>, Erro
     }
     let mut length = [0; LENGTH_BYTES as usize];
     reader.read_exact(&mut length).map_err(Error::io(path))?;
+    if length == LFS_POINTER {
+        return Err(Error::LfsPointer { path: path.into() });
+    }
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER_BYTES {
         return Err(Error::HeaderTooLarge {

@@ -1,6 +1,7 @@
 //! What is wrong with a command line, in one line that says what to type.
 
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseFloatError, ParseIntError};
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
@@ -151,7 +152,7 @@ impl Asked<'_> {
             return format!("{option} needs a value; for example: {}", self.example());
         }
         let why = match std::error::Error::source(self.error) {
-            Some(source) => source.to_string(),
+            Some(source) => reason(source),
             None => {
                 let known = self.list(ContextKind::ValidValue).join(", ");
                 match self.text(ContextKind::SuggestedValue) {
@@ -199,6 +200,18 @@ impl Asked<'_> {
             Some((_, path)) => format!("headwater {path} --help lists the options"),
             None => "headwater --help explains them".to_owned(),
         }
+    }
+}
+
+/// Why a value is refused; what Rust says of numbers names its types.
+fn reason(source: &(dyn std::error::Error + 'static)) -> String {
+    let number = source.downcast_ref::<ParseIntError>();
+    match number.map(ParseIntError::kind) {
+        Some(IntErrorKind::Zero) => "give 1 or more".to_owned(),
+        Some(IntErrorKind::PosOverflow) => "give a smaller number".to_owned(),
+        Some(_) => "give a whole number".to_owned(),
+        None if source.is::<ParseFloatError>() => "give a number".to_owned(),
+        None => source.to_string(),
     }
 }
 
@@ -296,6 +309,32 @@ mod tests {
                     "analyze", "--model", "m", "--text", "a", "--json", "--output", "x",
                 ],
                 "--json cannot be used with --output",
+            ),
+            (
+                &["inspect", "--model", "m", "--tokens", "0"],
+                "--tokens 0: give 1 or more",
+            ),
+            (
+                &["inspect", "--model", "m", "--tokens", "many"],
+                "--tokens many: give a whole number",
+            ),
+            (
+                &[
+                    "inspect",
+                    "--model",
+                    "m",
+                    "--tokens",
+                    "99999999999999999999",
+                ],
+                "give a smaller number",
+            ),
+            (
+                &["plot", "map", "a", "--output", "b.svg", "--dpi", "high"],
+                "--dpi high: give a number",
+            ),
+            (
+                &["align", "--model", "m", "--gold-first", "one"],
+                "--gold-first one: give a whole number",
             ),
             (
                 &["plot"],

@@ -50,6 +50,17 @@ fn giant_header() {
 }
 
 #[test]
+fn git_lfs_pointer() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    let directory = damaged(|d| fs::write(d.join("model.safetensors"), pointer).unwrap());
+    assert_refused!(
+        refusal(&directory),
+        Error::LfsPointer { .. },
+        "run `git lfs pull`"
+    );
+}
+
+#[test]
 fn damaged_header() {
     let headers = [
         ("not JSON", "rubbish"),
@@ -131,6 +142,20 @@ fn missing_tensor_with_nothing_like_it() {
         error,
         Error::MissingTensor { name, nearest: None } if name == "encoder.layer.0.output.dense.bias",
         "no tensor \"encoder.layer.0.output.dense.bias\""
+    );
+}
+
+#[test]
+fn more_layers_than_the_configuration_says() {
+    let name = "encoder.layer.2.attention.output.LayerNorm.gamma";
+    let error = refused_tensors(|tensors| {
+        let tensor = tensors["embeddings.LayerNorm.weight"].clone();
+        tensors.insert(name.into(), tensor);
+    });
+    assert_refused!(
+        error,
+        Error::FurtherLayers { name: found } if found == name,
+        "a layer more than config.json says"
     );
 }
 
