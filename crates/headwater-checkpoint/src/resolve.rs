@@ -68,16 +68,20 @@ fn refuse_further_layers(
     tensors: &BTreeMap<String, Entry>,
     parameters: &[Parameter],
 ) -> Result<(), Error> {
-    let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
+    let known: BTreeSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
     let mut longer = stacks.clone();
     for stack in std::iter::once(&mut longer.first).chain(&mut longer.decoder) {
         stack.n_layers += 1;
     }
-    let further = longer.expected().find_map(|tensor| {
+    let mut further = longer.expected();
+    let further = further.find_map(|tensor| {
+        if known.contains(tensor.canonical.as_str()) {
+            return None;
+        }
         let names = tensor.spellings.iter();
         names
             .map(|name| in_file(name, prefix, tensor.head))
-            .find(|name| tensors.contains_key(name) && !used.contains(name.as_str()))
+            .find(|name| tensors.contains_key(name))
     });
     match further {
         Some(name) => Err(Error::FurtherLayers { name }),

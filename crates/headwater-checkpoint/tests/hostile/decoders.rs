@@ -1,4 +1,4 @@
-//! GPT-2 and OPT checkpoints that would give wrong numbers.
+//! Decoder checkpoints that would give wrong numbers: GPT-2, OPT, and the decoder of Marian.
 
 use headwater_checkpoint::{Checkpoint, Dtype, Error};
 use serde_json::{Value, json};
@@ -210,4 +210,30 @@ fn fused_weights_that_are_not_finite() {
             .unwrap_err(),
     );
     assert_refused!(error, Error::NotFinite { name, index: 262, .. } if name == FUSED, "at element 262");
+}
+
+#[test]
+fn more_layers_than_the_configuration_says() {
+    for (family, last, further) in [
+        (
+            "gpt2",
+            "transformer.h.2.ln_1.bias",
+            "transformer.h.3.ln_1.bias",
+        ),
+        (
+            "marian",
+            "model.decoder.layers.2.fc2.bias",
+            "model.decoder.layers.3.fc2.bias",
+        ),
+    ] {
+        let error = refusal(&changed(family, |_, tensors| {
+            let tensor = tensors[last].clone();
+            tensors.insert(further.into(), tensor);
+        }));
+        assert_refused!(
+            error,
+            Error::FurtherLayers { name } if name == further,
+            "a layer more than config.json says"
+        );
+    }
 }
