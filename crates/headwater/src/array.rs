@@ -153,7 +153,12 @@ impl Array {
             for &(axis, tokens) in cuts {
                 view.slice_axis_inplace(Axis(axis), Slice::from(0..tokens));
             }
-            (view.shape().to_vec(), view.iter().copied().collect())
+            // Row by row: elements on their own are taken several times slower.
+            let mut taken = Vec::with_capacity(view.len());
+            for row in view.rows() {
+                taken.extend_from_slice(row.to_slice().expect("rows are contiguous"));
+            }
+            (view.shape().to_vec(), taken)
         }
         match &self.values {
             Values::F32(values) => {

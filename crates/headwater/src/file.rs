@@ -282,36 +282,26 @@ fn encode(
     key: &ArrayKey,
     array: &Array,
     element: Element,
-    mut write: impl FnMut(&[u8]) -> Result<(), Error>,
+    write: impl FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut bytes = Vec::with_capacity(PIECE.min(array.len() * element.bytes()));
-    let mut put = |encoded: &[u8]| {
-        bytes.extend_from_slice(encoded);
-        if bytes.len() < PIECE {
-            return Ok(());
-        }
-        let written = write(&bytes);
-        bytes.clear();
-        written
-    };
-    match (element, array.as_f32()) {
-        (Element::F32, Some(values)) => {
-            for value in values {
-                put(&value.to_le_bytes())?;
-            }
-        }
-        (Element::F32, None) => {
-            for value in array.iter() {
-                put(&(value as f32).to_le_bytes())?;
-            }
-        }
-        (Element::F64, _) => {
-            for value in array.iter() {
-                put(&value.to_le_bytes())?;
-            }
-        }
-        (Element::F16, _) => {
-            for value in array.iter() {
+    match (array.as_f32(), array.as_f64()) {
+        (Some(values), _) => encode_values(key, values, element, write),
+        (_, Some(values)) => encode_values(key, values, element, write),
+        (None, None) => unreachable!("an array of neither precision"),
+    }
+}
+
+fn encode_values<T: Copy + Into<f64>>(
+    key: &ArrayKey,
+    values: &[T],
+    element: Element,
+    write: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    match element {
+        Element::F32 => in_pieces(values, |value| Ok((value as f32).to_le_bytes()), write),
+        Element::F64 => in_pieces(values, |value| Ok(value.to_le_bytes()), write),
+        Element::F16 => {
+            let half = |value: f64| {
                 let half = f16::from_f64(value);
                 if half.is_infinite() && value.is_finite() {
                     return Err(Error::Float16Overflow {
@@ -319,10 +309,28 @@ fn encode(
                         value,
                     });
                 }
-                put(&half.to_le_bytes())?;
-            }
+                Ok(half.to_le_bytes())
+            };
+            in_pieces(values, half, write)
         }
-        (Element::I64, _) => unreachable!("`{key}` is not an array of ids"),
+        Element::I64 => unreachable!("`{key}` is not an array of ids"),
     }
-    write(&bytes)
+}
+
+/// A piece is encoded into slots of known size, which compiles to wide moves.
+fn in_pieces<T: Copy + Into<f64>, const N: usize>(
+    values: &[T],
+    encoded: impl Fn(f64) -> Result<[u8; N], Error>,
+    mut write: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let at_once = PIECE / N;
+    let mut slots = vec![[0; N]; at_once.min(values.len())];
+    for piece in values.chunks(at_once) {
+        let slots = &mut slots[..piece.len()];
+        for (slot, &value) in slots.iter_mut().zip(piece) {
+            *slot = encoded(value.into())?;
+        }
+        write(slots.as_flattened())?;
+    }
+    Ok(())
 }
