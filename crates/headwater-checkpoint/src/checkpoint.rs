@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::config::Config;
+use crate::checksum;
+use crate::config::{self, Config};
 use crate::families::{self, Stacks};
 use crate::host_tensor::first_not_finite;
-use crate::resolve::resolve;
+use crate::resolve::{resolve, tied};
 use crate::weights::{Entry, Weights};
 use crate::{
     Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, Tokenizer, hub,
@@ -24,8 +25,11 @@ use crate::{
 pub struct Checkpoint {
     name: String,
     directory: PathBuf,
+    config_sha256: String,
     stacks: Stacks,
     parameters: Vec<Parameter>,
+    /// Names in the file of tables that the configuration says are one.
+    tied: Vec<String>,
     unused: Vec<UnusedTensor>,
     /// Canonical name to index into `parameters`.
     indices: HashMap<String, usize>,
@@ -92,7 +96,7 @@ impl Checkpoint {
             return Err(Error::MissingDirectory { path });
         }
         let stacks = families::stacks(&Config::read(directory)?)?;
-        let weights = Weights::open(directory)?;
+        let weights = Weights::open(directory, stacks.decoder.is_some())?;
         let parameters = resolve(&stacks, &weights.tensors)?;
 
         let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
@@ -112,6 +116,8 @@ impl Checkpoint {
         Ok(Self {
             name,
             directory: directory.to_owned(),
+            config_sha256: checksum::of_file(&directory.join(config::FILE))?,
+            tied: tied(&stacks, &weights.tensors),
             unused: unused.collect(),
             indices: indices.collect(),
             stacks,
@@ -177,10 +183,12 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// Where the architecture has no such parameter, the file cannot be read,
-    /// or a value of its tensor is an infinity or a NaN.
+    /// Where the architecture has no such parameter, the file cannot be read, a
+    /// value of its tensor is an infinity or a NaN, or it is a table of word
+    /// embeddings that another one in the file should equal and does not.
     pub fn read(&self, canonical: &str) -> Result<HostTensor, Error> {
         let (parameter, entry) = self.find(canonical)?;
+        self.check_tied(parameter, entry)?;
         let bytes = self.weights.read(entry)?;
         check_finite(parameter, &bytes)?;
         let stored = HostTensor::new(entry.shape.clone(), parameter.dtype, bytes);
@@ -204,6 +212,7 @@ impl Checkpoint {
         let Some(bytes) = self.weights.map(entry)? else {
             return Ok(None);
         };
+        self.check_tied(parameter, entry)?;
         check_finite(parameter, bytes.as_ref())?;
         Ok(Some(MappedTensor {
             shape: parameter.shape.clone(),
@@ -218,6 +227,31 @@ impl Checkpoint {
                 name: canonical.to_owned(),
             }),
         }
+    }
+
+    /// Refuses a table that is to stand for others in the file and differs from them.
+    fn check_tied(&self, parameter: &Parameter, entry: &Entry) -> Result<(), Error> {
+        let name = &parameter.name_in_file;
+        if !self.tied.contains(name) {
+            return Ok(());
+        }
+        for other in self.tied.iter().filter(|&other| other != name) {
+            if !self
+                .weights
+                .are_equal(entry, &self.weights.tensors[other])?
+            {
+                return Err(Error::UnequalTies {
+                    name: name.clone(),
+                    other: other.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// SHA-256 of `config.json` in hexadecimal, as `sha256sum` prints it.
+    pub fn config_sha256(&self) -> &str {
+        &self.config_sha256
     }
 
     /// SHA-256 of the weights in hexadecimal, as `sha256sum model.safetensors`

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -61,6 +61,11 @@ impl Checksum {
         }?;
         Ok(self.known.get_or_init(|| computed))
     }
+}
+
+/// Of one small file, in hexadecimal.
+pub(crate) fn of_file(path: &Path) -> Result<String, Error> {
+    of_files(&[path.to_owned()], &AtomicU64::new(0))
 }
 
 /// Reads through a buffer and not through a map: pages that were touched only

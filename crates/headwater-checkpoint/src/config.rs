@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::{Activation, Error};
 
+/// The configuration's name.
+pub(crate) const FILE: &str = "config.json";
 /// No configuration or index comes near this size.
 const MAX_JSON_BYTES: u64 = 32_000_000;
 
@@ -19,7 +21,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads `config.json` of `directory`.
     pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join("config.json");
+        let path = directory.join(FILE);
         if !path.is_file() {
             let directory = directory.to_owned();
             return Err(Error::MissingConfig { directory });

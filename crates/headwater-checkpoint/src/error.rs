@@ -147,11 +147,13 @@ pub enum Error {
     /// The only weights are a Python pickle.
     #[error(
         "{directory:?} has its weights in pytorch_model.bin only; convert them to safetensors in Python: \
-         transformers.AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
+         transformers.{class}.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
     )]
     PickledWeights {
         /// The checkpoint's directory.
         directory: PathBuf,
+        /// The class of transformers that keeps all that is needed.
+        class: &'static str,
     },
     /// `model.safetensors.index.json` is not an index.
     #[error("{path:?} has no map from tensors to files; fetch it again")]
@@ -251,6 +253,17 @@ pub enum Error {
     FurtherLayers {
         /// The first tensor of the first layer too many.
         name: String,
+    },
+    /// Tables that the configuration ties differ.
+    #[error(
+        "tensors {name:?} and {other:?} differ, but config.json ties them; use the weights that belong \
+         to it, or set its tie_word_embeddings to false if they are meant to differ"
+    )]
+    UnequalTies {
+        /// The tensor that is used.
+        name: String,
+        /// The one that it should equal.
+        other: String,
     },
     /// A tensor's shape contradicts `config.json`.
     #[error(

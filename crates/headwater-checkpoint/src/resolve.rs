@@ -95,6 +95,12 @@ fn in_file(name: &str, prefix: &str, head: bool) -> String {
     format!("{prefix}{name}")
 }
 
+/// The names of tables in the file that the configuration says are one.
+pub(crate) fn tied(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Vec<String> {
+    let names = stacks.tied(prefix(stacks, tensors)).into_iter();
+    names.filter(|name| tensors.contains_key(name)).collect()
+}
+
 /// The prefix that the file uses, which its word embeddings show; else the usual one.
 fn prefix(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> &'static str {
     let words = stacks.expected().next();

@@ -26,6 +26,8 @@ pub(crate) const INDEX: &str = "model.safetensors.index.json";
 const LENGTH_BYTES: u64 = 8;
 /// The format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// Bytes of two tensors that are compared at a time.
+const COMPARED_BYTES: usize = 1 << 14;
 /// How a Git LFS pointer begins.
 const LFS_POINTER: [u8; LENGTH_BYTES as usize] = *b"version ";
 
@@ -74,8 +76,9 @@ struct Index {
 }
 
 impl Weights {
-    /// Reads the headers of the weights in `directory`.
-    pub(crate) fn open(directory: &Path) -> Result<Self, Error> {
+    /// Reads the headers of the weights in `directory`. Those of a model that
+    /// `generates` have a head.
+    pub(crate) fn open(directory: &Path, generates: bool) -> Result<Self, Error> {
         let single = directory.join(SINGLE);
         if single.is_file() {
             let tensors = read_header(&single, 0)?;
@@ -89,7 +92,11 @@ impl Weights {
         let directory = directory.to_owned();
         Err(
             if pickled.iter().any(|name| directory.join(name).is_file()) {
-                Error::PickledWeights { directory }
+                let class = match generates {
+                    true => "AutoModelForSeq2SeqLM",
+                    false => "AutoModel",
+                };
+                Error::PickledWeights { directory, class }
             } else {
                 Error::MissingWeights { directory }
             },
@@ -153,6 +160,33 @@ impl Weights {
             Ok(bytes)
         };
         read().map_err(Error::io(path))
+    }
+
+    /// Whether two tensors are the same to the bit.
+    pub(crate) fn are_equal(&self, one: &Entry, other: &Entry) -> Result<bool, Error> {
+        if (&one.shape, one.dtype) != (&other.shape, other.dtype) {
+            return Ok(false);
+        }
+        let open = |entry: &Entry| {
+            let path = &self.files[entry.file].path;
+            let mut file = File::open(path).map_err(Error::io(path))?;
+            file.seek(SeekFrom::Start(entry.start))
+                .map_err(Error::io(path))?;
+            Ok((path, file, [0; COMPARED_BYTES]))
+        };
+        let mut readers = [open(one)?, open(other)?];
+        for done in (0..one.length).step_by(COMPARED_BYTES) {
+            let length = COMPARED_BYTES.min(one.length - done);
+            for (path, file, bytes) in &mut readers {
+                file.read_exact(&mut bytes[..length])
+                    .map_err(Error::io(*path))?;
+            }
+            let [(.., one), (.., other)] = &readers;
+            if one[..length] != other[..length] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The same bytes where they lie; `None` where the system maps no files.

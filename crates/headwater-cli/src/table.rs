@@ -277,12 +277,13 @@ impl StrongestSources {
         let map: ndarray::Array2<f64> = map.into_dimensionality().ok()?;
         let targets = map.rows().into_iter().map(|row| {
             let sum: f64 = row.sum();
+            let share = |value: f64| if sum == 0.0 { 0.0 } else { value / sum };
             let mut sources: Vec<Source> = row
                 .iter()
                 .enumerate()
-                .map(|(source, value)| Source {
+                .map(|(source, &value)| Source {
                     source,
-                    share: value / sum,
+                    share: share(value),
                 })
                 .collect();
             sources.sort_by(|a, b| b.share.total_cmp(&a.share));

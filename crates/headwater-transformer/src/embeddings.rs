@@ -22,12 +22,13 @@ impl Embeddings {
         architecture: &Architecture,
         word: Tensor<2>,
     ) -> Result<Self, Error> {
+        const POSITION: &str = "embeddings.position.weight";
         let position = match architecture.positions {
-            Positions::Learned => reader.tensor("embeddings.position.weight")?,
-            Positions::Sinusoidal => Tensor::from_data(
+            Positions::Sinusoidal if !reader.has(POSITION) => Tensor::from_data(
                 sinusoids(architecture.max_positions, architecture.d_embedding),
                 (reader.device, reader.precision.dtype()),
             ),
+            _ => reader.tensor(POSITION)?,
         };
         Ok(Self {
             word,

@@ -34,6 +34,7 @@ impl Recording<'_> {
                 "weights_sha256",
                 self.checkpoint.weights_sha256()?.to_owned(),
             ),
+            ("config_sha256", self.checkpoint.config_sha256().to_owned()),
             (
                 "architecture",
                 self.checkpoint.architecture().model_type.clone(),

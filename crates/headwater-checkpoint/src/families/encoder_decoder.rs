@@ -1,7 +1,7 @@
 //! Marian, BART and mBART: an encoder and a decoder whose layers have a second
 //! attention block, with one set of names.
 
-use super::Kind::{Head, Linear, LogitsBias, Lookup, Norm, Shared};
+use super::Kind::{Computed, Head, Linear, LogitsBias, Lookup, Norm, Shared};
 use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
@@ -20,6 +20,11 @@ const ENCODER_POSITIONS: Module = Module(
     "encoder.embed_positions",
     Lookup(PositionRows, Embedding),
 );
+const ENCODER_SINUSOIDS: Module = Module(
+    "embeddings.position",
+    "encoder.embed_positions",
+    Computed(PositionRows, Embedding),
+);
 const ENCODER_EMBEDDING_NORM: Module = Module(
     "embeddings.norm",
     "encoder.layernorm_embedding",
@@ -34,6 +39,11 @@ const DECODER_POSITIONS: Module = Module(
     "embeddings.position",
     "decoder.embed_positions",
     Lookup(PositionRows, Embedding),
+);
+const DECODER_SINUSOIDS: Module = Module(
+    "embeddings.position",
+    "decoder.embed_positions",
+    Computed(PositionRows, Embedding),
 );
 const DECODER_EMBEDDING_NORM: Module = Module(
     "embeddings.norm",
@@ -116,8 +126,8 @@ const fn decoder(embeddings: &'static [Module], end: &'static [Module]) -> Table
 }
 
 pub(super) static MARIAN: [Table; 2] = [
-    encoder(&[ENCODER_WORDS], &[]),
-    decoder(&[DECODER_WORDS], &[LM_HEAD, LOGITS_BIAS]),
+    encoder(&[ENCODER_WORDS, ENCODER_SINUSOIDS], &[]),
+    decoder(&[DECODER_WORDS, DECODER_SINUSOIDS], &[LM_HEAD, LOGITS_BIAS]),
 ];
 
 pub(super) static BART: [Table; 2] = [

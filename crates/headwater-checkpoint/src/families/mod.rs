@@ -12,6 +12,8 @@ mod gpt2;
 mod opt;
 mod roberta;
 
+use std::collections::BTreeSet;
+
 use crate::config::Config;
 use crate::{Architecture, Error, Family, Layout};
 
@@ -38,6 +40,8 @@ struct Module(&'static str, &'static str, Kind);
 enum Kind {
     /// `weight` `[rows, columns]`, no bias.
     Lookup(Size, Size),
+    /// As `Lookup`, but a file may lack it: its numbers follow from its size.
+    Computed(Size, Size),
     /// `weight` and `bias` `[width]`; called `gamma` and `beta` in old files.
     Norm(Size),
     /// `weight` `[out, in]` and `bias` `[out]`.
@@ -127,6 +131,10 @@ impl Module {
         };
         match *kind {
             Kind::Lookup(rows, columns) => vec![tensor("weight", &["weight"], &[rows, columns])],
+            Kind::Computed(rows, columns) => vec![Expected {
+                optional: true,
+                ..tensor("weight", &["weight"], &[rows, columns])
+            }],
             Kind::Shared(unshared, rows, columns) => {
                 let mut table = tensor("weight", &["weight"], &[rows, columns]);
                 table.spellings.push(format!("{unshared}.weight"));
@@ -219,13 +227,37 @@ impl Stacks {
             })
     }
 
+    /// The names, in a file with this prefix, of tables that the configuration
+    /// says are one: the word embeddings of a translation model and its head.
+    pub(crate) fn tied(&self, prefix: &str) -> BTreeSet<String> {
+        if self.decoder.is_none() || !self.tied_head {
+            return BTreeSet::new();
+        }
+        let words = self
+            .expected()
+            .filter(|tensor| tensor.canonical.ends_with(WORDS));
+        let names = words.flat_map(|tensor| match self.shared_words {
+            true => tensor.spellings,
+            // The first is the stack's own; the head is tied to the decoder's.
+            false if tensor.canonical.starts_with("decoder.") => {
+                tensor.spellings.into_iter().take(1).collect()
+            }
+            false => Vec::new(),
+        });
+        names
+            .map(|name| format!("{prefix}{name}"))
+            .chain([HEAD.to_owned()])
+            .collect()
+    }
+
     /// What may stand before the names of the stacks.
     pub(crate) fn prefixes(&self) -> &'static [&'static str] {
         tables(self.first.family)[0].prefixes
     }
 }
 
-/// The canonical name of the matrix that logits are products with, where it is not the word embeddings.
+/// The name, canonical and in files, of the matrix that logits are products with,
+/// where it is not the word embeddings.
 const HEAD: &str = "lm_head.weight";
 
 /// How the canonical name of a table of word embeddings ends.

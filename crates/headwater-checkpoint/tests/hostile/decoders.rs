@@ -237,3 +237,49 @@ fn more_layers_than_the_configuration_says() {
         );
     }
 }
+
+/// Tables that the configuration ties, of which one is changed in the last byte.
+#[test]
+fn tied_tables_that_differ() {
+    let shared = "model.shared.weight";
+    for other in [
+        "model.encoder.embed_tokens.weight",
+        "model.decoder.embed_tokens.weight",
+        "lm_head.weight",
+    ] {
+        for differs in [false, true] {
+            let directory = changed("marian", |_, tensors| {
+                let mut table = tensors[shared].clone();
+                *table.bytes.last_mut().unwrap() ^= u8::from(differs);
+                tensors.insert(other.into(), table);
+            });
+            let checkpoint = Checkpoint::open_directory(directory.path()).unwrap();
+            let words = "decoder.embeddings.word.weight";
+            let (read, mapped) = (checkpoint.read(words), checkpoint.map(words));
+            if differs {
+                for error in [read.unwrap_err(), mapped.unwrap_err()] {
+                    assert_refused!(
+                        single_line(error),
+                        Error::UnequalTies { name, other: found } if name == shared && found == other,
+                        "tie_word_embeddings"
+                    );
+                }
+            } else {
+                assert!(read.is_ok() && mapped.is_ok());
+            }
+        }
+    }
+}
+
+/// `AutoModel` would lose what turns hidden states into words.
+#[test]
+fn pickled_weights_of_a_translation_model() {
+    let directory = changed("marian", |_, _| {});
+    let file = |name| directory.path().join(name);
+    std::fs::rename(file("model.safetensors"), file("pytorch_model.bin")).unwrap();
+    assert_refused!(
+        refusal(&directory),
+        Error::PickledWeights { .. },
+        "transformers.AutoModelForSeq2SeqLM."
+    );
+}

@@ -58,7 +58,7 @@ fn pickled_weights_only() {
     assert_refused!(
         refusal(&damaged(rename)),
         Error::PickledWeights { .. },
-        "save_pretrained"
+        "transformers.AutoModel.from_pretrained(DIR).save_pretrained"
     );
 }
 

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use safetensors::Dtype;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use crate::support::{Arrays, analyze, analyze_text, fixture, stdout};
+use crate::support::{Arrays, analyze, analyze_text, fixture, headwater, stdout};
 
 /// The inputs of the golden cases.
 fn cases() -> Vec<(String, String, String)> {
@@ -138,6 +138,7 @@ fn the_metadata_says_where_a_file_comes_from() {
         names,
         [
             "architecture",
+            "config_sha256",
             "device",
             "dtype",
             "format",
@@ -154,14 +155,13 @@ fn the_metadata_says_where_a_file_comes_from() {
     assert_eq!(metadata["dtype"], "f32");
     assert_eq!(metadata["tokens"], r#"["101","7","102"]"#);
     let manifest = fs::read_to_string(fixture("golden/MANIFEST.sha256")).unwrap();
-    let line = manifest
-        .lines()
-        .find(|line| line.ends_with("bert/model.safetensors"))
-        .unwrap();
-    assert_eq!(
-        metadata["weights_sha256"],
-        line.split_whitespace().next().unwrap()
-    );
+    for (key, file) in [
+        ("weights_sha256", " bert/model.safetensors"),
+        ("config_sha256", " bert/config.json"),
+    ] {
+        let line = manifest.lines().find(|line| line.ends_with(file)).unwrap();
+        assert_eq!(metadata[key], line.split_whitespace().next().unwrap());
+    }
 }
 
 #[test]
@@ -366,5 +366,39 @@ fn flatten(value: &Value, into: &mut Vec<f32>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| flatten(value, into)),
         value => into.push(value.as_f64().unwrap() as f32),
+    }
+}
+
+/// What attends to nothing has no sources, and no NaN in their place.
+#[test]
+fn no_attention_output_at_all() {
+    let model = tempfile::tempdir().unwrap();
+    let file = |name: &str| model.path().join(name);
+    fs::copy(fixture("golden/bert/config.json"), file("config.json")).unwrap();
+    let mut bytes = fs::read(fixture("golden/bert/model.safetensors")).unwrap();
+    let places = {
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let start = bytes.as_ptr() as usize;
+        let zeroed = tensors.iter().filter(|(name, _)| {
+            name.contains("attention.self.value") || name.contains("attention.output.dense")
+        });
+        let place = |data: &[u8]| (data.as_ptr() as usize - start, data.len());
+        let places = zeroed.map(|(_, view)| place(view.data()));
+        places.collect::<Vec<_>>()
+    };
+    assert!(!places.is_empty());
+    for (start, length) in places {
+        bytes[start..start + length].fill(0);
+    }
+    fs::write(file("model.safetensors"), bytes).unwrap();
+    for more in [&[][..], &["--json"]] {
+        let mut command = headwater();
+        command.args(["analyze", "--model"]).arg(model.path());
+        command.args(["--input-ids", "101,7,102", "--scopes", "attn"]);
+        let printed = stdout(command.args(more));
+        assert!(
+            !printed.contains("NaN") && !printed.contains("null"),
+            "{printed}"
+        );
     }
 }

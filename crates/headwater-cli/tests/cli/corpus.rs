@@ -238,6 +238,28 @@ fn a_taken_path_fails_its_line_only() {
 }
 
 #[test]
+fn another_configuration_is_another_model() {
+    let corpus = Corpus::new(&LINES);
+    let model = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(fixture("golden/bert").join(name), model.path().join(name)).unwrap();
+    }
+    let run = || {
+        let mut command = headwater();
+        command.args(["analyze", "--model"]).arg(model.path());
+        command.arg("--input").arg(corpus.input());
+        stdout(command.arg("--output").arg(corpus.output()))
+    };
+    assert_eq!(run(), "3 analyzed, 0 skipped, 0 failed\n");
+    assert_eq!(run(), "0 analyzed, 3 skipped, 0 failed\n");
+    let config = fs::read_to_string(model.path().join("config.json")).unwrap();
+    let relu = config.replace(r#""gelu""#, r#""relu""#);
+    assert_ne!(relu, config);
+    fs::write(model.path().join("config.json"), relu).unwrap();
+    assert_eq!(run(), "3 analyzed, 0 skipped, 0 failed\n");
+}
+
+#[test]
 fn a_stopped_run_goes_on_where_it_was() {
     let corpus = Corpus::new(&LINES);
     stdout(&mut corpus.command(&[]));

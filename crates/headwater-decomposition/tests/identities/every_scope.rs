@@ -231,3 +231,18 @@ fn causal_maps_are_lower_triangular() {
         }
     });
 }
+
+#[test]
+fn zeros_are_made_of_zeros_without_an_error() {
+    on_random_layers(|_, layer, x, setting| {
+        let mut layer = layer.clone();
+        for linear in [&mut layer.attention.value, &mut layer.attention.output] {
+            linear.weight = linear.weight.zeros_like();
+            linear.bias = linear.bias.zeros_like();
+        }
+        for scope in decompose(&layer, x, None).scopes() {
+            let errors = scope.reconstruction_errors();
+            setting.assert_close(errors.clone(), errors.zeros_like(), scope.scope().slug());
+        }
+    });
+}
