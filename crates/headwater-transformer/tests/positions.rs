@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use headwater_checkpoint::Checkpoint;
-use headwater_fixtures::{Deviation, Expected, golden};
+use headwater_fixtures::{Deviation, Expected, golden, translation_cases};
 use headwater_transformer::{Captures, DeviceName, EncoderDecoder, Precision, TokenSequence};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -57,19 +57,16 @@ fn deviation(directory: &Path) -> f64 {
     assert!(checkpoint.unused().is_empty(), "{:?}", checkpoint.unused());
     let device = DeviceName::ENABLED[0];
     let model = EncoderDecoder::load(&checkpoint, device, Precision::F32).unwrap();
-    let expected = Expected::of("marian");
-    let arrays = expected.case("plain");
-    let sequence = |key: &str| {
-        let ids = arrays[key].1.iter().map(|&id| id as u32);
-        TokenSequence::new(ids.collect())
-    };
-    let source = model.encoder().batch(&[sequence("input_ids")]).unwrap();
-    let target = sequence("decoder_input_ids");
+    let case = translation_cases("marian").remove("plain").unwrap();
+    let source = TokenSequence::new(case.input_ids);
+    let source = model.encoder().batch(&[source]).unwrap();
+    let target = TokenSequence::new(case.decoder_input_ids);
     let target = model.decoder().batch(&[target]).unwrap();
     let encoded = model.encode(&source);
     let run = model.decode(&target, &encoded, Captures::none());
     let logits = model.logits(run.last_hidden_state()).into_data();
-    Deviation::between(logits.iter::<f64>(), arrays["logits"].1).absolute
+    let expected = Expected::of("marian");
+    Deviation::between(logits.iter::<f64>(), expected.case("plain")["logits"].1).absolute
 }
 
 #[test]
