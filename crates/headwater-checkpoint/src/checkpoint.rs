@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::checksum;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::families::{self, Stacks};
 use crate::host_tensor::first_not_finite;
 use crate::resolve::{resolve, tied};
@@ -95,7 +94,8 @@ impl Checkpoint {
             let path = directory.to_owned();
             return Err(Error::MissingDirectory { path });
         }
-        let stacks = families::stacks(&Config::read(directory)?)?;
+        let config = Config::read(directory)?;
+        let stacks = families::stacks(&config)?;
         let weights = Weights::open(directory, stacks.decoder.is_some())?;
         let parameters = resolve(&stacks, &weights.tensors)?;
 
@@ -116,7 +116,7 @@ impl Checkpoint {
         Ok(Self {
             name,
             directory: directory.to_owned(),
-            config_sha256: checksum::of_file(&directory.join(config::FILE))?,
+            config_sha256: config.sha256,
             tied: tied(&stacks, &weights.tensors),
             unused: unused.collect(),
             indices: indices.collect(),

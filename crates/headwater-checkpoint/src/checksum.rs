@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -63,9 +63,13 @@ impl Checksum {
     }
 }
 
-/// Of one small file, in hexadecimal.
-pub(crate) fn of_file(path: &Path) -> Result<String, Error> {
-    of_files(&[path.to_owned()], &AtomicU64::new(0))
+/// In hexadecimal.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads through a buffer and not through a map: pages that were touched only
@@ -85,9 +89,5 @@ fn of_files(paths: &[PathBuf], bytes_read: &AtomicU64) -> Result<String, Error> 
             }
         }
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hexadecimal(&hash.finalize()))
 }

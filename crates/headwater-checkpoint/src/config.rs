@@ -6,31 +6,31 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{Activation, Error};
+use crate::{Activation, Error, checksum};
 
-/// The configuration's name.
-pub(crate) const FILE: &str = "config.json";
 /// No configuration or index comes near this size.
 const MAX_JSON_BYTES: u64 = 32_000_000;
 
 /// A JSON object with errors that name the field.
 pub(crate) struct Config {
     fields: Map<String, Value>,
+    /// Of the file, in hexadecimal.
+    pub(crate) sha256: String,
 }
 
 impl Config {
     /// Reads `config.json` of `directory`.
     pub(crate) fn read(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join(FILE);
+        let path = directory.join("config.json");
         if !path.is_file() {
             let directory = directory.to_owned();
             return Err(Error::MissingConfig { directory });
         }
-        let fields = read_json(&path, |path, source| Error::MalformedConfig {
-            path: path.into(),
-            source,
-        })?;
-        Ok(Self { fields })
+        let bytes = read_small(&path)?;
+        let fields = serde_json::from_slice(&bytes)
+            .map_err(|source| Error::MalformedConfig { path, source })?;
+        let sha256 = checksum::of_bytes(&bytes);
+        Ok(Self { fields, sha256 })
     }
 
     /// The field's value; a JSON null counts as absent.
@@ -184,6 +184,11 @@ pub(crate) fn read_json<T: DeserializeOwned>(
     path: &Path,
     malformed: impl FnOnce(&Path, serde_json::Error) -> Error,
 ) -> Result<T, Error> {
+    serde_json::from_slice(&read_small(path)?).map_err(|source| malformed(path, source))
+}
+
+/// A file that is no larger than any configuration or index.
+fn read_small(path: &Path) -> Result<Vec<u8>, Error> {
     let size = fs::metadata(path).map_err(Error::io(path))?.len();
     if size > MAX_JSON_BYTES {
         let path = path.to_owned();
@@ -192,6 +197,5 @@ pub(crate) fn read_json<T: DeserializeOwned>(
             limit: MAX_JSON_BYTES,
         });
     }
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    serde_json::from_slice(&bytes).map_err(|source| malformed(path, source))
+    fs::read(path).map_err(Error::io(path))
 }

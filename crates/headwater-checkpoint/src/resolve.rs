@@ -69,10 +69,7 @@ fn refuse_further_layers(
     parameters: &[Parameter],
 ) -> Result<(), Error> {
     let known: BTreeSet<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
-    let mut longer = stacks.clone();
-    for stack in std::iter::once(&mut longer.first).chain(&mut longer.decoder) {
-        stack.n_layers += 1;
-    }
+    let longer = stacks.with_layers(|n_layers| n_layers + 1);
     let mut further = longer.expected();
     let further = further.find_map(|tensor| {
         if known.contains(tensor.canonical.as_str()) {
@@ -118,10 +115,7 @@ fn prefix(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> &'static str {
 fn missing(name: &str, prefix: &str, stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Error {
     // A name that another parameter goes by was not meant here. The file
     // bounds the layers looked at, because the configuration may not.
-    let mut bounded = stacks.clone();
-    for stack in std::iter::once(&mut bounded.first).chain(&mut bounded.decoder) {
-        stack.n_layers = stack.n_layers.min(tensors.len());
-    }
+    let bounded = stacks.with_layers(|n_layers| n_layers.min(tensors.len()));
     let taken: BTreeSet<String> = bounded
         .expected()
         .flat_map(|tensor| {

@@ -148,9 +148,8 @@ impl Weights {
     /// The little-endian elements of a tensor.
     pub(crate) fn read(&self, entry: &Entry) -> Result<Vec<u8>, Error> {
         let path = &self.files[entry.file].path;
-        let read = || {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(entry.start))?;
+        let mut file = self.open_at(entry)?;
+        let mut read = || {
             let mut bytes = Vec::new();
             bytes.try_reserve_exact(entry.length)?;
             bytes.resize(entry.length, 0);
@@ -162,19 +161,27 @@ impl Weights {
         read().map_err(Error::io(path))
     }
 
+    /// The file that a tensor is in, to be read from its first byte on.
+    fn open_at(&self, entry: &Entry) -> Result<File, Error> {
+        let path = &self.files[entry.file].path;
+        let open = || {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(entry.start))?;
+            Ok(file)
+        };
+        open().map_err(Error::io(path))
+    }
+
     /// Whether two tensors are the same to the bit.
     pub(crate) fn are_equal(&self, one: &Entry, other: &Entry) -> Result<bool, Error> {
         if (&one.shape, one.dtype) != (&other.shape, other.dtype) {
             return Ok(false);
         }
-        let open = |entry: &Entry| {
+        let reader = |entry: &Entry| {
             let path = &self.files[entry.file].path;
-            let mut file = File::open(path).map_err(Error::io(path))?;
-            file.seek(SeekFrom::Start(entry.start))
-                .map_err(Error::io(path))?;
-            Ok((path, file, [0; COMPARED_BYTES]))
+            Ok((path, self.open_at(entry)?, [0; COMPARED_BYTES]))
         };
-        let mut readers = [open(one)?, open(other)?];
+        let mut readers = [reader(one)?, reader(other)?];
         for done in (0..one.length).step_by(COMPARED_BYTES) {
             let length = COMPARED_BYTES.min(one.length - done);
             for (path, file, bytes) in &mut readers {

@@ -34,7 +34,6 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The processor's name, with the widest vectors it has.
 /// Seconds of all processors that the host gave to others since this system was
 /// started; 0 where it does not say.
 pub(super) fn taken_seconds() -> f64 {
@@ -54,6 +53,7 @@ pub(super) fn free_memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// The processor's name, with the widest vectors it has.
 fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let field = |name: &str| {

@@ -227,6 +227,15 @@ impl Stacks {
             })
     }
 
+    /// The same with another number of layers in each stack.
+    pub(crate) fn with_layers(&self, n_layers: impl Fn(usize) -> usize) -> Self {
+        let mut stacks = self.clone();
+        for stack in std::iter::once(&mut stacks.first).chain(&mut stacks.decoder) {
+            stack.n_layers = n_layers(stack.n_layers);
+        }
+        stacks
+    }
+
     /// The names, in a file with this prefix, of tables that the configuration
     /// says are one: the word embeddings of a translation model and its head.
     pub(crate) fn tied(&self, prefix: &str) -> BTreeSet<String> {
