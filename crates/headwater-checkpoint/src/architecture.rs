@@ -1,5 +1,9 @@
 //! What `config.json` says about a model, in one vocabulary for all families.
 
+use crate::wiring::{
+    AttentionSpec, Band, FeedForwardSpec, LayerSpec, NormSpec, PlainSpec, Sublayer,
+};
+
 /// The sizes and choices that fix a model's arithmetic.
 ///
 /// All sizes are at least 1 except `position_offset` and `token_types`;
@@ -51,6 +55,34 @@ impl Architecture {
     /// Width of one attention head, `d_model / n_heads`.
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads
+    }
+
+    /// Layer `l` as wiring.
+    pub fn layer(&self, _l: usize) -> LayerSpec {
+        let norm = NormSpec::layer(self.layer_norm_eps);
+        let attention = AttentionSpec::new(self.n_heads, self.d_head());
+        let band = match self.causal {
+            true => Band::CAUSAL,
+            false => Band::ALL,
+        };
+        let cross = self
+            .cross_attention
+            .then(|| Sublayer::CrossAttention(attention.clone()));
+        let plain = PlainSpec::new(self.d_ff, self.activation);
+        let sublayers = [Some(Sublayer::Attention(AttentionSpec {
+            band,
+            ..attention
+        }))]
+        .into_iter()
+        .chain([
+            cross,
+            Some(Sublayer::FeedForward(FeedForwardSpec::Plain(plain))),
+        ])
+        .flatten();
+        match self.arrangement {
+            Arrangement::PostLn => LayerSpec::post_norm(norm, sublayers),
+            Arrangement::PreLn => LayerSpec::pre_norm(norm, sublayers),
+        }
     }
 }
 

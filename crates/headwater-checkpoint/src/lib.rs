@@ -17,6 +17,7 @@ mod resolve;
 mod tokenizer_json;
 mod translation;
 mod weights;
+pub mod wiring;
 
 pub use architecture::{Activation, Architecture, Arrangement, Family, Positions};
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
