@@ -185,8 +185,8 @@ impl LayerDecomposition {
             let [batch, heads, targets, sources] = weights.dims();
             let maps = host.contiguous(weights);
             let sums = match self.shared.own_weights(host) {
-                Some(own) => kernels::sums_of_others(host.cpu, maps.slice(), own, sources),
-                None => kernels::row_sums(host.cpu, maps.slice(), sources),
+                Some(own) => kernels::sums_of_others(host.cpu(), maps.slice(), own, sources),
+                None => kernels::row_sums(host.cpu(), maps.slice(), sources),
             };
             let by_head: Tensor<3> = host.tensor(sums, [batch, heads, targets]);
             return by_head.mean_dim(1).squeeze_dim(1);
@@ -235,7 +235,7 @@ impl LayerDecomposition {
                 let weights = host.contiguous(weights);
                 let norms = host.contiguous(&norms);
                 let product =
-                    kernels::times_factors(host.cpu, weights.slice(), norms.slice(), sources);
+                    kernels::times_factors(host.cpu(), weights.slice(), norms.slice(), sources);
                 host.tensor(product, shape)
             }
             None => weights.clone() * norms.unsqueeze_dim::<4>(2),

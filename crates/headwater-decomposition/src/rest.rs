@@ -26,7 +26,7 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
     let projection = &shared.attention.output;
     let own = shared.own_sum(host).map(|own| host.contiguous(&own));
     let (mut mixed, small) = kernels::rest(
-        host.cpu,
+        host.cpu(),
         host.contiguous(output).slice(),
         host.contiguous(&projection.bias).slice(),
         own.as_ref().map(HostFloats::slice),
@@ -67,20 +67,20 @@ pub(crate) fn feed_forward(
         return down(sloped);
     }
     let hidden = match BiasOfRows::of(host, previous) {
-        None => up(previous.sum(Sum::Preserving)).times(host.cpu, slope),
+        None => up(previous.sum(Sum::Preserving)).times(slope),
         Some(bias) => {
             let [by_scale, constant] = bias.through(host, &form.block.up);
             let scale = host.contiguous(&bias.scale);
             let before = form.slope.pre_activation(host);
             let known = [&by_scale, &constant].map(|known| known.as_slice());
-            let mut hidden = before.rest_times(host.cpu, mixed, known, scale.slice(), slope);
+            let mut hidden = before.rest_times(mixed, known, scale.slice(), slope);
             let kept = previous.sum(Sum::Preserving);
             let small = bias.small_rows(host, &kept, &previous.output);
             if !small.is_empty() {
                 let rows = |x: &Tensor<3>| host.rows(x, &small);
                 let product = up(rows(&kept));
-                let slope = slope.pick_rows(host.cpu, &small);
-                hidden.replace_rows(&small, &product.times(host.cpu, &slope));
+                let slope = slope.pick_rows(&small);
+                hidden.replace_rows(&small, &product.times(&slope));
             }
             hidden
         }
@@ -116,7 +116,7 @@ impl BiasOfRows {
     fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
         let weight = host.contiguous(&up.weight);
         let times = |x: &Tensor<3>| {
-            kernels::rows_times_vector(host.cpu, weight.slice(), host.contiguous(x).slice())
+            kernels::rows_times_vector(host.cpu(), weight.slice(), host.contiguous(x).slice())
         };
         let bias = host.contiguous(&up.bias);
         let constant = times(&self.constant).into_iter().zip(bias.slice());

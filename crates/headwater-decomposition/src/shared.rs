@@ -123,7 +123,7 @@ impl Shared {
         let [batch, _, targets, sources] = self.weights.dims();
         let maps = self.maps.get_or_init(|| {
             let weights = host.contiguous(&self.weights);
-            kernels::norm_maps(host.cpu, self.grams(host), weights.slice(), targets)
+            kernels::norm_maps(self.grams(host), weights.slice(), targets)
         });
         let map = &maps[usize::from(form.map.norm.is_some())];
         let scale = form.scale.as_ref().map(|scale| host.contiguous(scale));
@@ -171,7 +171,7 @@ impl Shared {
         let output = host.contiguous(&self.attention.output.weight);
         let norm = self.norm.get().map(|norm| host.contiguous(norm));
         kernels::transformed(
-            host.cpu,
+            host.cpu(),
             shape,
             head_vectors(&values),
             output.slice(),

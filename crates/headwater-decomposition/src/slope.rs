@@ -54,7 +54,7 @@ impl Slope {
     /// The slopes, packed likewise.
     pub(crate) fn packed(&self, host: Host) -> &Packed {
         self.packed.get_or_init(|| match self.curve() {
-            Some(curve) => self.pre_activation(host).gates(host.cpu, curve),
+            Some(curve) => self.pre_activation(host).gates(curve),
             None => pack(host, &self.tensor()),
         })
     }
@@ -71,7 +71,7 @@ impl Slope {
         }
         let rows = |member: usize| (member * targets..(member + 1) * targets).collect::<Vec<_>>();
         (0..batch)
-            .map(|member| Cow::Owned(slopes.pick_rows(host.cpu, &rows(member))))
+            .map(|member| Cow::Owned(slopes.pick_rows(&rows(member))))
             .collect()
     }
 
@@ -86,7 +86,7 @@ impl Slope {
 
 fn pack(host: Host, rows: &Tensor<3>) -> Packed {
     let [_, _, d_ff] = rows.dims();
-    Packed::new(host.cpu, host.contiguous(rows).slice(), d_ff)
+    Packed::new(host.cpu(), host.contiguous(rows).slice(), d_ff)
 }
 
 /// The mean of g′ between 0 and p: `(g(p) − g(0)) / p`, and its limit g′(0) at

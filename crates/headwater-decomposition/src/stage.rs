@@ -303,7 +303,7 @@ pub(crate) fn weighted_values(
 ) -> Tensor<3> {
     let shape = shared.head_shape();
     let context = kernels::weighted_sums(
-        host.cpu,
+        host.cpu(),
         shape,
         host.contiguous(&shared.weights).slice(),
         head_vectors(&host.floats(&shared.values)),
@@ -343,7 +343,7 @@ fn feed_forward(
     if let (Some(host), Sum::Sources) = (Host::of(&v), sum) {
         let [batch, targets, _] = v.dims();
         let hidden = host.packed_product(&v, &block.up);
-        let hidden = hidden.times(host.cpu, form.slope.packed(host));
+        let hidden = hidden.times(form.slope.packed(host));
         return host.product(&hidden, &block.down, [batch, targets]);
     }
     match (sum, treatment) {

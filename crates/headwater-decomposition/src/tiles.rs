@@ -172,7 +172,7 @@ impl FeedForwardMaps {
                 norm: last_norm.as_ref().map(HostFloats::slice),
             },
         };
-        let mut members = maps.norms(host.cpu, &sequences);
+        let mut members = maps.norms(&sequences);
         self.scopes
             .iter()
             .map(|&tail| {

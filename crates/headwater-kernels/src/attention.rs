@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::curve::exp;
 use crate::packed::Pack;
-use crate::shared::{Shared, written};
+use crate::shared::{Shared, Unwritten, filled, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors};
 
@@ -71,7 +71,8 @@ pub fn attention(
         return (None, context(None));
     }
     let mut result = Vec::new();
-    // SAFETY: every head writes the weights of all its targets.
+    // SAFETY: there is a task for every head of every sequence, and it writes the
+    // weights of all its targets for all sources.
     let weights = unsafe {
         written(rows * heads * sources, |weights| {
             result = context(Some(weights));
@@ -111,6 +112,10 @@ pub fn weighted_sums(
     assert_eq!(weights.len(), batch * heads * targets * sources);
     let last = rows.last().copied();
     assert!(rows.is_sorted() && last < Some(batch * targets), "a target");
+    assert!(
+        !skip_own || targets == sources,
+        "the sources are the targets"
+    );
     let from = From::Weights {
         weights,
         rows,
@@ -142,7 +147,8 @@ fn each_head(
     value: HeadVectors<'_>,
     rows: usize,
 ) -> Vec<f32> {
-    // SAFETY: every head writes its numbers of all rows of its sequence.
+    // SAFETY: there is a task for every head of every sequence, and it writes
+    // `d_head` numbers of each of its rows; every row is of one of the sequences.
     unsafe {
         written(rows * shape.heads * shape.d_head, |context| {
             let head = |index: usize| {
@@ -235,8 +241,10 @@ impl WithSimd for Head<'_> {
                                 };
                                 let left = Left::Copied(queries[row * STRIDE..].as_ptr());
                                 let count = tile_rows.min(count - row);
-                                // SAFETY: `queries`, `keys` and `rows` have these rows,
-                                // and a strip is whole panels.
+                                // SAFETY: row + count is at most the block's targets, for
+                                // which `queries` has `depth` numbers each and `rows` a
+                                // strip, which is whole panels; `right` is a slice of
+                                // `depth` rows of two vectors.
                                 unsafe { tile::multiply(simd, count, depth, left, right, tile) };
                             }
                         }
@@ -244,11 +252,12 @@ impl WithSimd for Head<'_> {
                     for (row, target) in (start..start + count).enumerate() {
                         self.softmax(simd, target, bias, &mut rows[row * STRIDE..], block);
                         let Some(weights) = weights else { continue };
-                        // SAFETY: no other task has this head of this sequence.
+                        // SAFETY: `attention` keeps the memory until all tasks are done,
+                        // and no other task has this head of this sequence.
                         let weights = unsafe { weights.part(self.weight_row(target), sources) };
                         for (first, weights) in strips(sources).zip(weights.chunks_mut(DEPTH)) {
                             let from = &rows[strip(first, block) + row * STRIDE..];
-                            weights.copy_from_slice(&from[..weights.len()]);
+                            weights.write_copy_of_slice(&from[..weights.len()]);
                         }
                     }
                 }
@@ -284,7 +293,9 @@ impl WithSimd for Head<'_> {
                         };
                         let left = Left::Copied(left.as_ptr());
                         let count = tile_rows.min(count - row);
-                        // SAFETY: `rows`, `values` and `context` have these rows.
+                        // SAFETY: row + count is at most the block's targets, for which
+                        // `rows` has `depth` numbers each and `context` two vectors;
+                        // `right` is a slice of `depth` rows of two vectors.
                         unsafe { tile::multiply(simd, count, depth, left, right, tile) };
                     }
                 }
@@ -293,9 +304,10 @@ impl WithSimd for Head<'_> {
                 for row in 0..count {
                     let token = rows_here.start + start + row;
                     let at = (token * self.shape.heads + self.head) * d_head + column;
-                    // SAFETY: no other task has this head of this sequence.
+                    // SAFETY: `each_head` keeps the memory until all tasks are done, and
+                    // no other task has this head of this sequence.
                     let result = unsafe { self.context.part(at, kept) };
-                    result.copy_from_slice(&context[row * width..][..kept]);
+                    result.write_copy_of_slice(&context[row * width..][..kept]);
                 }
             }
         }
@@ -375,13 +387,16 @@ impl Head<'_> {
             d_head, sources, ..
         } = self.shape;
         let keys = key.of(self.sequence, self.head);
-        let mut packed = vec![0.0; sources.div_ceil(width) * d_head * width];
-        for (panel, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
+        let mut packed = Unwritten::new(sources.div_ceil(width) * d_head * width);
+        let panels = packed.as_slice().chunks_exact_mut(d_head * width);
+        for (panel, packed) in panels.enumerate() {
             let first = panel * width;
             let kept = width.min(sources - first);
-            let keys = &keys[first * key.token_stride..];
+            if kept < width {
+                filled(packed, 0.0);
+            }
             let pack = Pack {
-                x: keys,
+                x: &keys[first * key.token_stride..],
                 stride: key.token_stride,
                 rows: kept,
                 columns: d_head,
@@ -390,7 +405,9 @@ impl Head<'_> {
             };
             pack.with_simd(simd);
         }
-        packed
+        // SAFETY: `Pack` writes every number of `kept` sources; where that is not all
+        // of a panel, it is filled before.
+        unsafe { packed.written() }
     }
 
     /// Scores of a target to weights, in place; 0 behind the visible sources.

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use pulp::{Simd, WithSimd};
 
 /// The instruction set that the kernels run on.
@@ -8,6 +10,7 @@ use pulp::{Simd, WithSimd};
 #[derive(Debug, Clone, Copy)]
 pub struct Cpu(Level);
 
+/// An instruction set, by a value that exists only on machines that have it.
 #[derive(Debug, Clone, Copy)]
 enum Level {
     #[cfg(target_arch = "x86_64")]
@@ -16,6 +19,8 @@ enum Level {
     Avx2(pulp::x86::V3),
     #[cfg(target_arch = "aarch64")]
     Neon(pulp::aarch64::Neon),
+    #[cfg(any(feature = "emulated", miri))]
+    Emulated(pulp::Scalar256b),
 }
 
 impl Cpu {
@@ -27,16 +32,24 @@ impl Cpu {
 
     /// Every instruction set of this machine that the kernels can use, best first.
     pub fn all() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
         let levels = [
             pulp::x86::V4::try_new().map(Level::Avx512),
             pulp::x86::V3::try_new().map(Level::Avx2),
         ];
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
         let levels = [pulp::aarch64::Neon::try_new().map(Level::Neon)];
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        // An interpreter has no vectors, whatever the machine below it has.
+        #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
         let levels: [Option<Level>; 0] = [];
         levels.into_iter().flatten().map(Self).collect()
+    }
+
+    /// Vectors of eight numbers made of plain arithmetic, on any machine: for
+    /// tests under interpreters and memory checkers, and far too slow for use.
+    #[cfg(any(feature = "emulated", miri))]
+    pub fn emulated() -> Self {
+        Self(Level::Emulated(pulp::Scalar256b))
     }
 
     /// Rows that are computed side by side: two vectors.
@@ -61,6 +74,24 @@ impl Cpu {
             Level::Avx2(simd) => Simd::vectorize(simd, operation),
             #[cfg(target_arch = "aarch64")]
             Level::Neon(simd) => Simd::vectorize(simd, operation),
+            #[cfg(any(feature = "emulated", miri))]
+            Level::Emulated(simd) => Simd::vectorize(simd, operation),
         }
+    }
+}
+
+/// `avx512`, `avx2`, `neon` or `emulated`.
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon(_) => "neon",
+            #[cfg(any(feature = "emulated", miri))]
+            Level::Emulated(_) => "emulated",
+        })
     }
 }

@@ -174,11 +174,8 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 fn power_of_two<S: Simd>(simd: S, n: S::f32s) -> S::f32s {
     // 127 is the exponents' offset; the shift brings n to their place.
     let biased = simd.add_f32s(n, simd.splat_f32s(ROUND + 127.0));
-    // SAFETY: both are vectors of as many plain numbers of four bytes.
-    let bits: S::u32s = unsafe { std::mem::transmute_copy(&biased) };
-    let bits = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
-    // SAFETY: as above.
-    unsafe { std::mem::transmute_copy::<S::u32s, S::f32s>(&bits) }
+    let bits = simd.transmute_u32s_f32s(biased);
+    simd.transmute_f32s_u32s(simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23)))
 }
 
 /// Added to a number of at most 2²² it leaves the nearest integer in the last bits.

@@ -1,12 +1,14 @@
 //! Norm maps by Gram matrices: the norm of a combination of few vectors, for
 //! all pairs of tokens, and no combination.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
 use crate::scratch::Scratch;
-use crate::shared::{Shared, Unwritten, written_in_parts};
+use crate::shared::{Shared, Unwritten, filled, written_in_parts};
 use crate::{Cpu, HeadShape};
 
 /// The Gram matrices `G_j[h, g] = ⟨U^h_j, U^g_j⟩` of every source, scaled by
@@ -17,6 +19,8 @@ pub struct HeadGram {
     /// every h the products with g = 0..=h, those with g < h twice as large.
     pub(crate) data: Vec<f32>,
     pub(crate) shape: HeadShape,
+    /// The instruction set that has made them, and its blocks' width.
+    pub(crate) cpu: Cpu,
     pub(crate) width: usize,
 }
 
@@ -58,9 +62,9 @@ impl HeadGram {
 ///
 /// # Panics
 /// Sizes that do not fit together.
-pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) -> Vec<Vec<f32>> {
-    let shape = match grams {
-        [first] | [first, _] => first.shape,
+pub fn norm_maps(grams: &[HeadGram], weights: &[f32], targets: usize) -> Vec<Vec<f32>> {
+    let (first, cpu) = match grams {
+        [first] | [first, _] => (first, first.cpu),
         _ => panic!("one or two families of Gram matrices"),
     };
     let HeadShape {
@@ -68,7 +72,13 @@ pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) 
         heads,
         sources,
         ..
-    } = shape;
+    } = first.shape;
+    let sizes = |gram: &HeadGram| (gram.data.len(), gram.width, gram.shape.heads);
+    let alike = grams.iter().all(|gram| sizes(gram) == sizes(first));
+    assert!(
+        alike && heads > 0,
+        "Gram matrices of the same heads and sources"
+    );
     assert_eq!(weights.len(), batch * heads * targets * sources);
     let numbers = batch * targets * sources;
     let mut maps: Vec<Unwritten> = grams.iter().map(|_| Unwritten::new(numbers)).collect();
@@ -95,8 +105,9 @@ pub fn norm_maps(cpu: Cpu, grams: &[HeadGram], weights: &[f32], targets: usize) 
             .for_each_init(near, task);
     }
     let written = |map: Unwritten| {
-        // SAFETY: every task writes its targets' rows.
-        unsafe { map.written(numbers) }
+        // SAFETY: every task writes whole rows, and together they have all targets
+        // of all sequences.
+        unsafe { map.written() }
     };
     maps.into_iter().map(written).collect()
 }
@@ -118,17 +129,18 @@ pub fn finished_map(
     assert_eq!(map.len(), rows * sources, "whole rows");
     assert!(scale.is_none_or(|scale| scale.len() == rows), "one s each");
     assert!(own.is_none_or(|own| own.len() == rows), "one norm each");
-    let finish = |index: usize, row: &mut [f32]| {
+    let finish = |index: usize, row: &mut [MaybeUninit<f32>]| {
         let from = &map[index * sources..][..sources];
         let factor = scale.map_or(1.0, |scale| 1.0 / scale[index]);
         for (norm, from) in row.iter_mut().zip(from) {
-            *norm = from * factor;
+            norm.write(from * factor);
         }
         if let Some(own) = own {
-            row[index % targets] = own[index];
+            row[index % targets].write(own[index]);
         }
     };
-    // SAFETY: every norm is written.
+    // SAFETY: a row has as many sources as the one that it is read off, and each
+    // norm is written.
     unsafe { written_in_parts(rows, sources, finish) }
 }
 
@@ -259,7 +271,8 @@ impl Forms<'_> {
                     for other in 0..=head {
                         let alpha = &near[other * GROUP..][..GROUP];
                         for family in 0..N {
-                            // SAFETY: the slice above has every pair.
+                            // SAFETY: pair < pairs, and the slice above ends with
+                            // the vector of the last pair.
                             let product = unsafe {
                                 let product = gram[family].add(pair * width);
                                 product.cast::<S::f32s>().read_unaligned()
@@ -287,12 +300,13 @@ impl Forms<'_> {
                     for row in 0..GROUP.min(self.count - group) {
                         let form = simd.max_f32s(forms[family][row], simd.splat_f32s(0.0));
                         let norm = simd.mul_f32s(simd.sqrt_f32s(form), unscale);
-                        // SAFETY: no other task has this row.
+                        // SAFETY: `norm_maps` keeps the memory until all tasks are
+                        // done, and no other task has this target.
                         let norms =
                             unsafe { self.maps[family].part(row_of(group + row) + source, kept) };
-                        match S::as_mut_simd_f32s(norms) {
-                            ([whole], _) => *whole = norm,
-                            (_, rest) => simd.partial_store_f32s(rest, norm),
+                        match S::as_uninit_mut_simd_f32s(norms) {
+                            ([whole], _) => _ = whole.write(norm),
+                            (_, rest) => simd.partial_store_f32s(filled(rest, 0.0), norm),
                         }
                     }
                 }
@@ -300,8 +314,9 @@ impl Forms<'_> {
         }
         for map in self.maps {
             for row in 0..self.count {
-                // SAFETY: as above.
-                unsafe { map.part(row_of(row) + seen, sources - seen) }.fill(0.0);
+                // SAFETY: `norm_maps` keeps the memory until all tasks are done, and
+                // no other task has this target.
+                filled(unsafe { map.part(row_of(row) + seen, sources - seen) }, 0.0);
             }
         }
     }

@@ -1,6 +1,8 @@
 //! What is made of transformed vectors while they are in the cache: products of
 //! all pairs of heads, and sums over heads.
 
+use std::mem::MaybeUninit;
+
 use pulp::Simd;
 
 use crate::heads::VECTOR_SCALE;
@@ -75,7 +77,8 @@ impl Vectors {
             let mut x = [simd.splat_f32s(0.0); HEADS];
             let mut y = [simd.splat_f32s(0.0); HEADS];
             for i in 0..HEADS {
-                // SAFETY: the slices end behind a vector of the last head.
+                // SAFETY: i < HEADS, and the slices end behind the vector of the last
+                // head; vectors are read without alignment.
                 unsafe {
                     let at = |group: &[f32]| group.as_ptr().add(i * width).cast::<S::f32s>();
                     x[i] = at(a).read_unaligned();
@@ -135,8 +138,14 @@ impl Vectors {
         }
     }
 
-    /// Sums of products in the order of a Gram matrix.
-    pub(crate) fn pairs(self, heads: usize, width: usize, sums: &[f32], gram: &mut [f32]) {
+    /// Sums of products in the order of a Gram matrix, all of which is written.
+    pub(crate) fn pairs(
+        self,
+        heads: usize,
+        width: usize,
+        sums: &[f32],
+        gram: &mut [MaybeUninit<f32>],
+    ) {
         let lanes = width / 2;
         let of_half = sums.len() / 2;
         let mut gram = gram.chunks_exact_mut(lanes);
@@ -148,7 +157,7 @@ impl Vectors {
                 for (half, gram) in gram.by_ref().take(2).enumerate() {
                     let sums = &sums[half * of_half + pair * lanes..][..lanes];
                     for (gram, sum) in gram.iter_mut().zip(sums) {
-                        *gram = sum * factor;
+                        gram.write(sum * factor);
                     }
                 }
             }

@@ -5,13 +5,15 @@
 //! all of them at once and no sum runs across a vector. U is made for some
 //! outputs of some sources at a time, used for everything, and forgotten.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::head_products::Vectors;
 use crate::packed::Pack;
 use crate::scratch::Scratch;
-use crate::shared::{Shared, Unwritten, written_in_parts};
+use crate::shared::{Shared, Unwritten, filled, written_in_parts};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
 use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
@@ -99,7 +101,8 @@ pub fn transformed(
                     d_model,
                     sequence,
                     first: block * width,
-                    // SAFETY: no other task has this part of this block.
+                    // SAFETY: `parts` lives until all tasks are done, and no other
+                    // task has this part of the outputs of this block.
                     grams: std::array::from_fn(|kind| unsafe {
                         let start = (part * kinds + kind) * gram + place * pairs * width;
                         (kind < kinds).then(|| shared_parts.part(start, pairs * width))
@@ -117,13 +120,11 @@ pub fn transformed(
                     .collect(),
             });
         });
-    // SAFETY: tasks write every pair of every block, and every output of every source.
-    let (parts, own) = unsafe {
-        let own = own.map(|own| own.written(batch * sources * d_model));
-        (parts.written(PARTS * kinds * gram), own)
-    };
+    // SAFETY: tasks have all parts of the outputs of all blocks; each writes every
+    // pair of heads, and its outputs of every source.
+    let (parts, own) = unsafe { (parts.written(), own.map(|own| own.written())) };
     let sum_of_parts = |kind: usize| {
-        let sum = |place: usize, sums: &mut [f32]| {
+        let sum = |place: usize, sums: &mut [MaybeUninit<f32>]| {
             let of_part = |part: usize| {
                 &parts[(part * kinds + kind) * gram + place * pairs * width..][..sums.len()]
             };
@@ -133,9 +134,10 @@ pub fn transformed(
             });
         };
         HeadGram {
-            // SAFETY: every sum is written.
+            // SAFETY: `SumOfParts` writes every sum.
             data: unsafe { written_in_parts(batch * blocks, pairs * width, sum) },
             shape,
+            cpu,
             width,
         }
     };
@@ -161,11 +163,11 @@ fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32
     } = shape;
     let blocks = sources.div_ceil(width);
     let inner = heads * d_head;
-    let pack = |place: usize, packed: &mut [f32]| {
+    let pack = |place: usize, packed: &mut [MaybeUninit<f32>]| {
         let (sequence, first) = (place / blocks, place % blocks * width);
         let count = width.min(sources - first);
         if count < width {
-            packed.fill(0.0);
+            filled(packed, 0.0);
         }
         for (head, packed) in packed.chunks_exact_mut(d_head * width).enumerate() {
             let rows = &values.of(sequence, head)[first * values.token_stride..];
@@ -178,9 +180,12 @@ fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32
                 width,
             });
         }
+        // SAFETY: `Pack` writes every number of `count` sources of each head; where
+        // that is not all of the block, it is filled before.
+        let packed = unsafe { packed.assume_init_mut() };
         packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
     };
-    // SAFETY: rows write all of a block, or it is filled before.
+    // SAFETY: as said above, all of a block is written.
     unsafe { written_in_parts(batch * blocks, inner * width, pack) }
 }
 
@@ -228,7 +233,7 @@ fn column_means(cpu: Cpu, output: &[f32], inner: usize) -> Vec<f32> {
 /// The sums of the parts of a Gram matrix.
 struct SumOfParts<'a> {
     parts: [&'a [f32]; PARTS],
-    sums: &'a mut [f32],
+    sums: &'a mut [MaybeUninit<f32>],
 }
 
 impl WithSimd for SumOfParts<'_> {
@@ -237,7 +242,7 @@ impl WithSimd for SumOfParts<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for (place, sum) in self.sums.iter_mut().enumerate() {
-            *sum = (self.parts.iter()).fold(0.0, |sum, part| sum + part[place]);
+            sum.write((self.parts.iter()).fold(0.0, |sum, part| sum + part[place]));
         }
     }
 }
@@ -266,7 +271,7 @@ struct Block<'a> {
     /// The block's first source.
     first: usize,
     /// Gram matrices of this block over the outputs of this task.
-    grams: [Option<&'a mut [f32]>; 2],
+    grams: [Option<&'a mut [MaybeUninit<f32>]>; 2],
     own: Option<Shared>,
 }
 
@@ -368,7 +373,9 @@ impl WithSimd for Blocks<'_> {
                                 accumulate: inner > 0,
                             };
                             let count = tile_rows.min(rows - row);
-                            // SAFETY: `weights`, `values` and `u` have these rows.
+                            // SAFETY: row + count ≤ rows: the copies above wrote `depth`
+                            // numbers of each, `right` is a slice of `depth` rows of two
+                            // vectors, and U has two vectors a head of `chunk` outputs.
                             unsafe { tile::multiply(simd, count, depth, left, right, tile) };
                         }
                     }
@@ -404,8 +411,10 @@ impl WithSimd for Blocks<'_> {
                         first: result.at(token * block.d_model + output, last),
                         stride: block.d_model,
                     };
-                    // SAFETY: both are as long, and no other task has these outputs
-                    // of these sources.
+                    // SAFETY: `own` has two vectors of sources for each of `rows`
+                    // outputs; `at` checked that the last of `count` rows of the
+                    // result ends within it; no other task has these outputs of
+                    // these sources.
                     unsafe { transpose(simd, rows, count, from, to) };
                 }
             }

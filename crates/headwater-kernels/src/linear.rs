@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
-use crate::{Cpu, Curve, Packed};
+use crate::{Curve, Packed};
 
 /// An affine map.
 #[derive(Debug, Clone, Copy)]
@@ -55,51 +55,54 @@ enum Target<'a> {
 ///
 /// # Panics
 /// W or b has another size.
-pub fn linear(cpu: Cpu, x: &Packed, map: Affine<'_>) -> Vec<f32> {
+pub fn linear(x: &Packed, map: Affine<'_>) -> Vec<f32> {
     let out = map.outputs(x);
-    // SAFETY: a product writes every number of every row.
-    unsafe { written(x.rows * out, |y| product(cpu, x, map, Target::Rows(y))) }
+    // SAFETY: the tasks of a product have all outputs, and each writes its own of
+    // every row.
+    unsafe { written(x.rows * out, |y| product(x, map, Target::Rows(y))) }
 }
 
 /// `x Wᵀ + b` and what is done to it `then`, packed.
 ///
 /// # Panics
 /// W or b has another size.
-pub fn linear_packed(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> Packed {
-    packed(cpu, x, map, then, None)
+pub fn linear_packed(x: &Packed, map: Affine<'_>, then: Then<'_>) -> Packed {
+    packed(x, map, then, None)
 }
 
 /// As [`linear_packed`], and beside it `x Wᵀ + b` itself.
 ///
 /// # Panics
 /// W or b has another size.
-pub fn linear_both(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Packed) {
+pub fn linear_both(x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Packed) {
     let out = map.outputs(x);
     let mut result = None;
-    // SAFETY: a product writes every number of every panel.
+    // SAFETY: the tasks of a product have all outputs, and each copies its own of
+    // every panel there.
     let before = unsafe {
-        Packed::written(cpu, x.rows, out, |before| {
-            result = Some(packed(cpu, x, map, then, Some(before)));
+        Packed::written(x.cpu, x.rows, out, |before| {
+            result = Some(packed(x, map, then, Some(before)));
         })
     };
     (result.expect("it was written"), before)
 }
 
-fn packed(cpu: Cpu, x: &Packed, map: Affine<'_>, then: Then<'_>, before: Option<Shared>) -> Packed {
+fn packed(x: &Packed, map: Affine<'_>, then: Then<'_>, before: Option<Shared>) -> Packed {
     let out = map.outputs(x);
     if let Then::Times(factors) = then {
         let sizes = (factors.rows, factors.columns, factors.width);
         assert_eq!(sizes, (x.rows, out, x.width), "a factor for each number");
     }
-    // SAFETY: a product writes every number of every panel.
+    // SAFETY: the tasks of a product have all outputs, and each writes its own of
+    // every panel.
     unsafe {
-        Packed::written(cpu, x.rows, out, |packed| {
+        Packed::written(x.cpu, x.rows, out, |packed| {
             let target = Target::Packed {
                 packed,
                 then,
                 before,
             };
-            product(cpu, x, map, target);
+            product(x, map, target);
         })
     }
 }
@@ -114,19 +117,19 @@ impl Affine<'_> {
     }
 }
 
-fn product(cpu: Cpu, x: &Packed, map: Affine<'_>, target: Target<'_>) {
+fn product(x: &Packed, map: Affine<'_>, target: Target<'_>) {
     let out = map.outputs(x);
-    if x.rows == 0 {
+    if x.rows * out == 0 {
         return;
     }
-    let rows = cpu.run(TileRows);
+    let rows = x.cpu.run(TileRows);
     let blocks = out.div_ceil(rows);
     let threads = rayon::current_num_threads();
     // As many tasks for each thread, none larger than the cache takes.
     let tasks = blocks.div_ceil(BLOCKS).next_multiple_of(threads);
     let each = blocks.div_ceil(tasks) * rows;
     let task = |start: usize| {
-        cpu.run(Task {
+        x.cpu.run(Task {
             x,
             map,
             target,
@@ -203,8 +206,10 @@ impl WithSimd for Task<'_> {
                             accumulate: column > 0,
                         };
                         let count = rows.min(count - row);
-                        // SAFETY: `weights` and `right` are as long, `result` has these
-                        // rows, and no other task has this range of outputs.
+                        // SAFETY: the slices have `depth` numbers of each of `count`
+                        // rows of W, and `depth` rows of x of two vectors each;
+                        // `result` checked that the range's rows of two vectors are
+                        // there, and no other task has this range of outputs.
                         unsafe {
                             tile::multiply(simd, count, depth, left, right, tile);
                         }
@@ -212,7 +217,9 @@ impl WithSimd for Task<'_> {
                 }
             }
             for panel in first_panel..last_panel {
-                // SAFETY: as above; the pointers of the loop before are not used any more.
+                // SAFETY: `result` checked that this many numbers are there, the loop
+                // above wrote all of them, its pointers are not used any more, and
+                // no other task has this range of outputs.
                 let result = unsafe {
                     std::slice::from_raw_parts_mut(
                         self.result(panel, first_panel, scratch, width),
@@ -255,8 +262,9 @@ impl Task<'_> {
             Target::Packed { then, before, .. } => {
                 if let Some(before) = before {
                     let place = (panel * self.out + start) * width;
-                    // SAFETY: no other task has this range of outputs.
-                    unsafe { before.part(place, result.len()) }.copy_from_slice(result);
+                    // SAFETY: `linear_both` keeps the memory until all tasks are
+                    // done, and no other task has this range of outputs.
+                    unsafe { before.part(place, result.len()) }.write_copy_of_slice(result);
                 }
                 match then {
                     Then::Nothing => {}
@@ -289,7 +297,9 @@ impl Task<'_> {
             first: y.at(panel * width * self.out + start, last),
             stride: self.out,
         };
-        // SAFETY: both are as long, and no other task has this range of outputs.
+        // SAFETY: `result` has a row of two vectors for each output, which is at
+        // least `rows` numbers; `at` checked that the last of `rows` rows of y ends
+        // within it; no other task has this range of outputs.
         unsafe { transpose(simd, end - start, rows, from, to) };
     }
 }

@@ -8,12 +8,14 @@
 //! the norms are taken where they lie. That last product, 2·T²·d_ff·d_model
 //! FLOPs (half of it in causal models), is what a map costs.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
 use crate::linear::{Affine, Then, linear, linear_packed};
-use crate::shared::{Shared, written};
+use crate::shared::{Shared, filled, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors, Packed};
 
@@ -92,10 +94,11 @@ impl FeedForwardMaps<'_> {
     ///
     /// # Panics
     /// Sizes that do not fit together.
-    pub fn norms(self, cpu: Cpu, sequences: &[PairMaps<'_>]) -> Vec<Vec<Vec<f32>>> {
+    pub fn norms(self, sequences: &[PairMaps<'_>]) -> Vec<Vec<Vec<f32>>> {
         let Some(first) = sequences.first() else {
             return Vec::new();
         };
+        let cpu = first.slope.cpu;
         let inner = first.shape.heads * first.shape.d_head;
         let d_model = self.output.len() / inner;
         let d_ff = self.up.len() / d_model;
@@ -104,6 +107,15 @@ impl FeedForwardMaps<'_> {
             self.up.len() == d_ff * d_model && self.down.len() == d_ff * d_model,
             "W_1, W_2"
         );
+        let residual_norm = self.tail.residual.and_then(|residual| residual.norm);
+        for norm in [self.norm, residual_norm, self.tail.norm] {
+            assert!(norm.is_none_or(|norm| norm.len() == d_model), "one γ each");
+        }
+        for sequence in sequences {
+            let HeadShape { heads, d_head, .. } = sequence.shape;
+            let of_first = (first.shape.heads, first.shape.d_head);
+            assert_eq!((heads, d_head), of_first, "heads of one size");
+        }
         let prepared = Prepared {
             block: self,
             d_model,
@@ -114,11 +126,11 @@ impl FeedForwardMaps<'_> {
                     weight: self.up,
                     bias: None,
                 };
-                linear(cpu, &map, up)
+                linear(&map, up)
             },
             residual: self.tail.residual.map(|residual| {
                 let map = output_map(cpu, self.output, inner, residual.norm);
-                map.unpack(cpu)
+                map.unpack()
             }),
         };
         sequences
@@ -133,13 +145,16 @@ impl FeedForwardMaps<'_> {
 fn output_map(cpu: Cpu, output: &[f32], inner: usize, norm: Option<&[f32]>) -> Packed {
     let d_model = output.len() / inner;
     let width = cpu.width();
-    let map = |panel: usize, rows: &mut [f32]| {
+    let map = |panel: usize, rows: &mut [MaybeUninit<f32>]| {
         let first = panel * width;
         let count = width.min(inner - first);
         for (column, lanes) in rows.chunks_exact_mut(width).enumerate() {
-            lanes[..count].copy_from_slice(&output[column * inner + first..][..count]);
-            lanes[count..].fill(0.0);
+            let numbers = &output[column * inner + first..][..count];
+            lanes[..count].write_copy_of_slice(numbers);
+            filled(&mut lanes[count..], 0.0);
         }
+        // SAFETY: the loop wrote every row of a panel.
+        let rows = unsafe { rows.assume_init_mut() };
         if let Some(norm) = norm {
             let mut means = vec![0.0_f32; width];
             for lanes in rows.chunks_exact(width) {
@@ -155,7 +170,7 @@ fn output_map(cpu: Cpu, output: &[f32], inner: usize, norm: Option<&[f32]>) -> P
             }
         }
     };
-    // SAFETY: every column of a panel is written.
+    // SAFETY: as said above, all of a panel is written.
     unsafe { Packed::by_panel(cpu, inner, d_model, map) }
 }
 
@@ -172,6 +187,14 @@ impl Prepared<'_> {
         assert!(
             maps.slope.rows == targets && maps.slope.columns == self.d_ff,
             "slopes"
+        );
+        for scale in [maps.scale, maps.residual_scale, maps.tail_scale] {
+            assert!(scale.is_none_or(|s| s.len() == targets), "one s a target");
+        }
+        assert_eq!(
+            maps.slope.width,
+            cpu.width(),
+            "slopes for one instruction set"
         );
         let width = maps.slope.width;
         let target_panels = maps.slope.panels();
@@ -195,7 +218,7 @@ impl Prepared<'_> {
                 .as_ref()
                 .map(|residual| self.by_source(cpu, maps, &group, residual, self.d_model));
             for pairs in pairs.chunks(PANELS) {
-                let combine = |panel: usize, result: &mut [f32]| {
+                let combine = |panel: usize, result: &mut [MaybeUninit<f32>]| {
                     let pair = &pairs[panel];
                     let of_source = (pair.source - first) * self.d_ff * heads;
                     cpu.run(Combine {
@@ -203,17 +226,16 @@ impl Prepared<'_> {
                         pair,
                         by_source: &hidden[of_source..][..self.d_ff * heads],
                         scale: maps.scale,
-                        slope: Some(maps.slope),
-                        result,
+                        result: Combined::Sloped(result, maps.slope),
                     });
                 };
-                // SAFETY: every column of a panel is combined.
+                // SAFETY: `Combine` writes all of a panel where it adds to nothing.
                 let x = unsafe { Packed::by_panel(cpu, pairs.len() * width, self.d_ff, combine) };
                 let down = Affine {
                     weight: self.block.down,
                     bias: None,
                 };
-                let mut y = linear_packed(cpu, &x, down, Then::Nothing);
+                let mut y = linear_packed(&x, down, Then::Nothing);
                 y.data
                     .par_chunks_mut(self.d_model * width)
                     .zip(pairs)
@@ -225,7 +247,9 @@ impl Prepared<'_> {
                                 let target = first + lane;
                                 let scale = scale.map_or(1.0, |scale| scale[target]);
                                 let norm = square.sqrt() / VECTOR_SCALE / scale;
-                                // SAFETY: no other panel has this pair.
+                                // SAFETY: `at` checked that the place is within the map,
+                                // which lives until all panels are done, and no other
+                                // panel has this pair.
                                 unsafe {
                                     *shared[component].at(target * sources + pair.source, 1) = norm;
                                 }
@@ -240,8 +264,7 @@ impl Prepared<'_> {
                                 pair,
                                 by_source: &residual[of_source..][..self.d_model * heads],
                                 scale: maps.residual_scale,
-                                slope: None,
-                                result: &mut *panel,
+                                result: Combined::Added(panel),
                             });
                             keep(&cpu.run(Squares(panel)), None);
                         }
@@ -279,7 +302,8 @@ impl Prepared<'_> {
                     });
                 });
         };
-        // SAFETY: panels write all columns of all heads of these sources.
+        // SAFETY: there is a task for every panel of columns, and it writes them for
+        // all heads of these sources.
         unsafe { written(sources.len() * columns * heads, write) }
     }
 }
@@ -338,17 +362,20 @@ impl WithSimd for BySource<'_> {
                         accumulate: inner > 0,
                     };
                     let left = Left::Copied(left.as_ptr());
-                    // SAFETY: `left`, `right` and `products` are that large.
+                    // SAFETY: there are at most `rows` sources, for which `left` has
+                    // `depth` numbers each and `products` two vectors, and `right` has
+                    // `d_head` rows of two vectors.
                     unsafe { tile::multiply(simd, sources.len(), depth, left, right, tile) };
                 }
                 for (row, products) in products.chunks_exact(width).take(sources.len()).enumerate()
                 {
                     let source = group * rows + row;
                     let start = (source * self.columns + self.first) * heads;
-                    // SAFETY: no other task has these columns, and no reference to them is kept.
+                    // SAFETY: `by_source` keeps the memory until all tasks are done, no
+                    // other task has these columns, and this one keeps no reference to them.
                     let result = unsafe { self.result.part(start, kept * heads) };
                     for (column, &product) in products[..kept].iter().enumerate() {
-                        result[column * heads + head] = product;
+                        result[column * heads + head].write(product);
                     }
                 }
             }
@@ -356,24 +383,29 @@ impl WithSimd for BySource<'_> {
     }
 }
 
-/// `Σ_h α^h_ij (v^h_j M^h W) / s_i`, times the slopes or added to what is there.
+/// What becomes of combined heads, `[column][target of the panel]`.
+enum Combined<'a> {
+    /// Times the slopes they are written.
+    Sloped(&'a mut [MaybeUninit<f32>], &'a Packed),
+    /// They are added to what is there.
+    Added(&'a mut [f32]),
+}
+
+/// `Σ_h α^h_ij (v^h_j M^h W) / s_i`.
 struct Combine<'a> {
     maps: &'a PairMaps<'a>,
     pair: &'a Pair,
     /// `[column][head]`.
     by_source: &'a [f32],
     scale: Option<&'a [f32]>,
-    /// In place of an addition.
-    slope: Option<&'a Packed>,
-    /// `[column][target of the panel]`.
-    result: &'a mut [f32],
+    result: Combined<'a>,
 }
 
 impl WithSimd for Combine<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) {
         let HeadShape {
             heads,
             targets,
@@ -393,7 +425,16 @@ impl WithSimd for Combine<'_> {
                 *weight = self.maps.weights[at] * VECTOR_SCALE / scale;
             }
         }
-        let columns = self.result.len() / width;
+        let (result, length, accumulate) = match &mut self.result {
+            Combined::Sloped(result, _) => (result.as_mut_ptr().cast(), result.len(), false),
+            Combined::Added(result) => (result.as_mut_ptr(), result.len(), true),
+        };
+        let columns = length / width;
+        assert_eq!(
+            self.by_source.len(),
+            columns * heads,
+            "heads of each column"
+        );
         for column in (0..columns).step_by(rows) {
             let count = rows.min(columns - column);
             let left = Left::Strided(self.by_source[column * heads..].as_ptr(), heads);
@@ -402,17 +443,20 @@ impl WithSimd for Combine<'_> {
                 stride: width,
             };
             let tile = Tile {
-                first: self.result[column * width..].as_mut_ptr(),
+                first: result.wrapping_add(column * width),
                 stride: width,
-                accumulate: self.slope.is_none(),
+                accumulate,
             };
-            // SAFETY: `by_source` has a row of heads and `result` a row for each column.
+            // SAFETY: column + count ≤ columns, for each of which the result has two
+            // vectors and, by the assertion, `by_source` a number a head; there are two
+            // vectors of weights a head.
             unsafe { tile::multiply(simd, count, heads, left, right, tile) };
         }
-        if let Some(slope) = self.slope {
+        if let Combined::Sloped(result, slope) = self.result {
             let slope = &slope.data[self.pair.panel * columns * width..][..columns * width];
             let slope = S::as_simd_f32s(slope).0;
-            let result = S::as_mut_simd_f32s(self.result).0;
+            // SAFETY: the loop wrote two vectors for every column, which is all.
+            let result = S::as_mut_simd_f32s(unsafe { result.assume_init_mut() }).0;
             for (number, &slope) in result.iter_mut().zip(slope) {
                 *number = simd.mul_f32s(*number, slope);
             }

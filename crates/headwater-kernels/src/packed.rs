@@ -1,19 +1,23 @@
 //! Rows side by side: the layout that products read and may write.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::shared::{Shared, written, written_as_slice, written_in_parts};
+use crate::shared::{Shared, filled, written, written_as_slice, written_in_parts};
 use crate::transpose::{Rows, transpose};
 use crate::{Cpu, Curve};
 
 /// Rows of a matrix, packed for products: `[panel][column][row of the panel]`.
 ///
-/// The output of one product in this layout is the input of the next.
+/// The output of one product in this layout is the input of the next. How many
+/// rows a panel has is a matter of the instruction set, so they keep it: what is
+/// computed of packed rows is computed on the one that they are packed for.
 #[derive(Debug, Clone)]
 pub struct Packed {
+    pub(crate) cpu: Cpu,
     pub(crate) data: Vec<f32>,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -26,7 +30,7 @@ impl Packed {
     ///
     /// # Safety
     /// `write` writes every number of every panel, those of the last that
-    /// belong to no row too, and reads none before that.
+    /// belong to no row too.
     pub(crate) unsafe fn written(
         cpu: Cpu,
         rows: usize,
@@ -35,7 +39,9 @@ impl Packed {
     ) -> Self {
         let width = cpu.width();
         Self {
-            // SAFETY: the caller's.
+            cpu,
+            // SAFETY: these are all numbers of all panels, which the caller
+            // promises are written.
             data: unsafe { written(rows.div_ceil(width) * columns * width, write) },
             rows,
             columns,
@@ -46,12 +52,12 @@ impl Packed {
     /// As [`Packed::written`]: some columns of a panel at a time.
     ///
     /// # Safety
-    /// As there.
+    /// `write` writes every number of a part.
     pub(crate) unsafe fn by_part(
         cpu: Cpu,
         rows: usize,
         columns: usize,
-        write: impl Fn(Part, &mut [f32]) + Sync,
+        write: impl Fn(Part, &mut [MaybeUninit<f32>]) + Sync,
     ) -> Self {
         let width = cpu.width();
         let parts = columns.div_ceil(COLUMNS);
@@ -64,11 +70,13 @@ impl Packed {
                 columns: first..first + columns_here,
                 numbers: start..start + columns_here * width,
             };
-            // SAFETY: no other task has this part.
+            // SAFETY: the slice lives until all tasks are done, and no other task
+            // has these columns of this panel.
             let numbers = unsafe { data.part(start, columns_here * width) };
             write(part, numbers);
         };
-        // SAFETY: the caller's; together the parts are all of it.
+        // SAFETY: together the parts are all columns of all panels, and the caller
+        // promises that each is written.
         unsafe {
             Self::written(cpu, rows, columns, |data| {
                 (0..rows.div_ceil(width) * parts)
@@ -81,16 +89,17 @@ impl Packed {
     /// As [`Packed::written`], panel by panel, with the place of each.
     ///
     /// # Safety
-    /// As there.
+    /// `write` writes every number of a panel.
     pub(crate) unsafe fn by_panel(
         cpu: Cpu,
         rows: usize,
         columns: usize,
-        write: impl Fn(usize, &mut [f32]) + Sync,
+        write: impl Fn(usize, &mut [MaybeUninit<f32>]) + Sync,
     ) -> Self {
         let width = cpu.width();
         Self {
-            // SAFETY: the caller's.
+            cpu,
+            // SAFETY: the caller promises that every panel is written.
             data: unsafe { written_in_parts(rows.div_ceil(width), columns * width, write) },
             rows,
             columns,
@@ -106,11 +115,11 @@ impl Packed {
         let rows = x.len() / columns;
         assert_eq!(x.len(), rows * columns, "whole rows");
         let width = cpu.width();
-        let pack = |part: Part, result: &mut [f32]| {
+        let pack = |part: Part, result: &mut [MaybeUninit<f32>]| {
             let first = part.panel * width;
             let count = width.min(rows - first);
             if count < width {
-                result.fill(0.0);
+                filled(result, 0.0);
             }
             cpu.run(Pack {
                 x: &x[first * columns + part.columns.start..],
@@ -121,12 +130,13 @@ impl Packed {
                 width,
             });
         };
-        // SAFETY: rows write all of a part, or it is filled before.
+        // SAFETY: `Pack` writes every column of `count` rows; where that is not
+        // all of a part, it is filled before.
         unsafe { Self::by_part(cpu, rows, columns, pack) }
     }
 
     /// g(x)/x of every number x: what an activation multiplies by.
-    pub fn gates(&self, cpu: Cpu, curve: Curve) -> Self {
+    pub fn gates(&self, curve: Curve) -> Self {
         struct Gates<'a>(Curve, &'a mut [f32]);
         impl WithSimd for Gates<'_> {
             type Output = ();
@@ -135,39 +145,40 @@ impl Packed {
                 self.0.apply_gate(simd, self.1);
             }
         }
-        let gates = |part: Part, result: &mut [f32]| {
-            result.copy_from_slice(&self.data[part.numbers]);
-            cpu.run(Gates(curve, result));
+        let gates = |part: Part, result: &mut [MaybeUninit<f32>]| {
+            let result = result.write_copy_of_slice(&self.data[part.numbers]);
+            self.cpu.run(Gates(curve, result));
         };
-        // SAFETY: all of a part is copied.
-        unsafe { Self::by_part(cpu, self.rows, self.columns, gates) }
+        // SAFETY: `write_copy_of_slice` writes all of a part.
+        unsafe { Self::by_part(self.cpu, self.rows, self.columns, gates) }
     }
 
     /// Every number times the one of `other` in its place.
     ///
     /// # Panics
     /// `other` has another size.
-    pub fn times(&self, cpu: Cpu, other: &Self) -> Self {
-        struct Times<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    pub fn times(&self, other: &Self) -> Self {
+        struct Times<'a>(&'a [f32], &'a [f32], &'a mut [MaybeUninit<f32>]);
         impl WithSimd for Times<'_> {
             type Output = ();
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
                 let a = S::as_simd_f32s(self.0).0.iter();
                 let b = S::as_simd_f32s(self.1).0;
-                let result = S::as_mut_simd_f32s(self.2).0;
+                let result = S::as_uninit_mut_simd_f32s(self.2).0;
                 for ((result, &a), &b) in result.iter_mut().zip(a).zip(b) {
-                    *result = simd.mul_f32s(a, b);
+                    result.write(simd.mul_f32s(a, b));
                 }
             }
         }
         assert!(self.is_like(other), "a factor for each number");
-        let times = |part: Part, result: &mut [f32]| {
+        let times = |part: Part, result: &mut [MaybeUninit<f32>]| {
             let a = &self.data[part.numbers.clone()];
-            cpu.run(Times(a, &other.data[part.numbers], result));
+            self.cpu.run(Times(a, &other.data[part.numbers], result));
         };
-        // SAFETY: a part is whole vectors, and all of it is written.
-        unsafe { Self::by_part(cpu, self.rows, self.columns, times) }
+        // SAFETY: a part is whole vectors, as many in both factors, and each
+        // product is written.
+        unsafe { Self::by_part(self.cpu, self.rows, self.columns, times) }
     }
 
     /// What is left of every row of a sum, times `factors`: `(self − part −
@@ -179,7 +190,6 @@ impl Packed {
     /// Sizes that do not fit together.
     pub fn rest_times(
         &self,
-        cpu: Cpu,
         part: &Self,
         [a, c]: [&[f32]; 2],
         scale: &[f32],
@@ -192,7 +202,7 @@ impl Packed {
             c: &'a [f32],
             inverse: &'a [f32],
             factors: &'a [f32],
-            result: &'a mut [f32],
+            result: &'a mut [MaybeUninit<f32>],
         }
         impl WithSimd for Rest<'_> {
             type Output = ();
@@ -202,7 +212,8 @@ impl Packed {
                 let sums = S::as_simd_f32s(self.sum).0.chunks_exact(2);
                 let parts = S::as_simd_f32s(self.part).0.chunks_exact(2);
                 let factors = S::as_simd_f32s(self.factors).0.chunks_exact(2);
-                let results = S::as_mut_simd_f32s(self.result).0.chunks_exact_mut(2);
+                let results = S::as_uninit_mut_simd_f32s(self.result).0;
+                let results = results.chunks_exact_mut(2);
                 let columns = self.a.iter().zip(self.c);
                 for ((((sum, part), factor), result), (&a, &c)) in
                     sums.zip(parts).zip(factors).zip(results).zip(columns)
@@ -214,7 +225,7 @@ impl Packed {
                             simd.splat_f32s(c),
                         );
                         let rest = simd.sub_f32s(simd.sub_f32s(sum[lane], known), part[lane]);
-                        result[lane] = simd.mul_f32s(rest, factor[lane]);
+                        result[lane].write(simd.mul_f32s(rest, factor[lane]));
                     }
                 }
             }
@@ -227,8 +238,8 @@ impl Packed {
         assert_eq!(scale.len(), self.rows, "one a row");
         let mut inverse: Vec<f32> = scale.iter().map(|scale| scale.recip()).collect();
         inverse.resize(self.panels() * self.width, 0.0);
-        let rest = |place: Part, result: &mut [f32]| {
-            cpu.run(Rest {
+        let rest = |place: Part, result: &mut [MaybeUninit<f32>]| {
+            self.cpu.run(Rest {
                 sum: &self.data[place.numbers.clone()],
                 part: &part.data[place.numbers.clone()],
                 a: &a[place.columns.clone()],
@@ -238,19 +249,20 @@ impl Packed {
                 result,
             });
         };
-        // SAFETY: as in `times`.
-        unsafe { Self::by_part(cpu, self.rows, self.columns, rest) }
+        // SAFETY: a part is two vectors for each of its columns, as many in all
+        // three matrices and in a and c, and each rest is written.
+        unsafe { Self::by_part(self.cpu, self.rows, self.columns, rest) }
     }
 
     /// Some of the rows.
     ///
     /// # Panics
     /// A row that there is not.
-    pub fn pick_rows(&self, cpu: Cpu, rows: &[usize]) -> Self {
+    pub fn pick_rows(&self, rows: &[usize]) -> Self {
         assert!(rows.iter().all(|&row| row < self.rows), "a row");
         let width = self.width;
-        let pick = |part: Part, result: &mut [f32]| {
-            result.fill(0.0);
+        let pick = |part: Part, result: &mut [MaybeUninit<f32>]| {
+            let result = filled(result, 0.0);
             let rows = rows.iter().skip(part.panel * width).take(width);
             for (lane, row) in rows.enumerate() {
                 let from = row / width * self.columns + part.columns.start;
@@ -262,18 +274,19 @@ impl Packed {
             }
         };
         // SAFETY: all of a part is filled.
-        unsafe { Self::by_part(cpu, rows.len(), self.columns, pick) }
+        unsafe { Self::by_part(self.cpu, rows.len(), self.columns, pick) }
     }
 
     /// Puts rows of another matrix, `[rows.len(), columns]` packed, in place of rows of this one.
     ///
     /// # Panics
-    /// Sizes that do not fit together.
+    /// Sizes that do not fit together, or a row that there is not.
     pub fn replace_rows(&mut self, rows: &[usize], other: &Self) {
         assert!(
-            rows.len() == other.rows && other.columns == self.columns,
+            (rows.len(), self.columns, self.width) == (other.rows, other.columns, other.width),
             "unlike sizes"
         );
+        assert!(rows.iter().all(|&row| row < self.rows), "a row");
         for (from, &to) in rows.iter().enumerate() {
             for column in 0..self.columns {
                 let at = |row: usize| {
@@ -284,19 +297,20 @@ impl Packed {
         }
     }
 
-    fn is_like(&self, other: &Self) -> bool {
+    /// Whether the numbers of both have the same places.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         (self.rows, self.columns, self.width) == (other.rows, other.columns, other.width)
     }
 
     /// The rows, `[rows, columns]`.
-    pub fn unpack(&self, cpu: Cpu) -> Vec<f32> {
-        let unpack = |x: &mut [f32]| {
+    pub fn unpack(&self) -> Vec<f32> {
+        let unpack = |x: &mut [MaybeUninit<f32>]| {
             let panel = self.columns * self.width;
             x.par_chunks_mut(panel.max(1))
                 .zip(self.data.par_chunks(panel.max(1)))
                 .for_each(|(x, panel)| {
                     // The other way round it is the same.
-                    cpu.run(Pack {
+                    self.cpu.run(Pack {
                         x: panel,
                         stride: self.width,
                         rows: self.columns,
@@ -306,7 +320,8 @@ impl Packed {
                     });
                 });
         };
-        // SAFETY: panels write all of their rows.
+        // SAFETY: `Pack` writes every column of the rows that a panel has, and
+        // together they are all rows.
         unsafe { written_as_slice(self.rows * self.columns, unpack) }
     }
 
@@ -328,13 +343,14 @@ pub(crate) struct Part {
 }
 
 /// Rows of `columns` numbers that begin `stride` apart, `[row][column]`, to
-/// `[column][row]`; `width` rows of the result lie together.
+/// `[column][row]`; `width` rows of the result lie together. Writes every column
+/// of every row, and nothing else.
 pub(crate) struct Pack<'a> {
     pub(crate) x: &'a [f32],
     pub(crate) stride: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) result: &'a mut [f32],
+    pub(crate) result: &'a mut [MaybeUninit<f32>],
     pub(crate) width: usize,
 }
 
@@ -346,17 +362,23 @@ impl WithSimd for Pack<'_> {
         if self.rows * self.columns == 0 {
             return;
         }
-        assert!((self.rows - 1) * self.stride + self.columns <= self.x.len());
-        assert!(self.rows <= self.width && self.columns * self.width <= self.result.len());
+        let last = (self.rows - 1).checked_mul(self.stride);
+        let end = last.and_then(|last| last.checked_add(self.columns));
+        assert!(end.is_some_and(|end| end <= self.x.len()), "rows of x");
+        let size = self.columns.checked_mul(self.width);
+        let fits = size.is_some_and(|size| size <= self.result.len());
+        assert!(self.rows <= self.width && fits, "rows of the result");
         let from = Rows {
             first: self.x.as_ptr(),
             stride: self.stride,
         };
         let to = Rows {
-            first: self.result.as_mut_ptr(),
+            first: self.result.as_mut_ptr().cast(),
             stride: self.width,
         };
-        // SAFETY: both are as long.
+        // SAFETY: the assertions above say that `rows` rows of `columns` numbers
+        // are in `x`, and `columns` rows of `rows` numbers in `result`, which
+        // is borrowed mutably and so does not overlap.
         unsafe { transpose(simd, self.rows, self.columns, from, to) };
     }
 }

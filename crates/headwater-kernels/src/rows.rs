@@ -1,5 +1,7 @@
 //! What is done to every row of a matrix by itself.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -19,7 +21,7 @@ pub(crate) fn rows_of_task(columns: usize) -> usize {
 /// # Panics
 /// Unlike lengths.
 pub fn add(cpu: Cpu, a: &[f32], b: &[f32]) -> Vec<f32> {
-    struct Add<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    struct Add<'a>(&'a [f32], &'a [f32], &'a mut [MaybeUninit<f32>]);
     impl WithSimd for Add<'_> {
         type Output = ();
         #[inline(always)]
@@ -27,23 +29,23 @@ pub fn add(cpu: Cpu, a: &[f32], b: &[f32]) -> Vec<f32> {
             let Self(a, b, result) = self;
             let (a, a_rest) = S::as_simd_f32s(a);
             let (b, b_rest) = S::as_simd_f32s(b);
-            let (result, rest) = S::as_mut_simd_f32s(result);
+            let (result, rest) = S::as_uninit_mut_simd_f32s(result);
             for ((result, &a), &b) in result.iter_mut().zip(a).zip(b) {
-                *result = simd.add_f32s(a, b);
+                result.write(simd.add_f32s(a, b));
             }
             for ((result, &a), &b) in rest.iter_mut().zip(a_rest).zip(b_rest) {
-                *result = a + b;
+                result.write(a + b);
             }
         }
     }
     assert_eq!(a.len(), b.len(), "unlike lengths");
-    let add = |result: &mut [f32]| {
+    let add = |result: &mut [MaybeUninit<f32>]| {
         let parts = result.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK));
         parts
             .zip(b.par_chunks(CHUNK))
             .for_each(|((result, a), b)| cpu.run(Add(a, b, result)));
     };
-    // SAFETY: every sum is written.
+    // SAFETY: the parts are the whole result, as long as a and b, and each sum is written.
     unsafe { written_as_slice(a.len(), add) }
 }
 
@@ -64,7 +66,7 @@ pub fn layer_norm(
         weight: &'a [f32],
         bias: &'a [f32],
         epsilon: f64,
-        result: &'a mut [f32],
+        result: &'a mut [MaybeUninit<f32>],
         scale: &'a mut [f32],
     }
     impl WithSimd for Normalize<'_> {
@@ -75,7 +77,7 @@ pub fn layer_norm(
             let rows = self.x.chunks_exact(columns);
             let results = self.result.chunks_exact_mut(columns);
             for ((x, result), scale) in rows.zip(results).zip(self.scale) {
-                centre(simd, x, result);
+                let result = centre(simd, x, result);
                 let variance = square_sum(simd, result) / columns as f32;
                 *scale = (f64::from(variance) + self.epsilon).sqrt() as f32;
                 affine(simd, result, self.weight, *scale, Some(self.bias));
@@ -89,7 +91,7 @@ pub fn layer_norm(
     );
     let mut scale = vec![0.0; x.len() / columns];
     let rows = rows_of_task(columns);
-    let normalize = |result: &mut [f32]| {
+    let normalize = |result: &mut [MaybeUninit<f32>]| {
         let x = x.par_chunks(rows * columns);
         let result = result.par_chunks_mut(rows * columns);
         x.zip(result)
@@ -105,7 +107,7 @@ pub fn layer_norm(
                 });
             });
     };
-    // SAFETY: every row is centred into its place.
+    // SAFETY: x is whole rows, and `centre` writes each into its place.
     let normalized = unsafe { written_as_slice(x.len(), normalize) };
     (normalized, scale)
 }
@@ -127,7 +129,7 @@ pub fn layer_norm_part(
         weight: &'a [f32],
         bias: Option<&'a [f32]>,
         scale: &'a [f32],
-        result: &'a mut [f32],
+        result: &'a mut [MaybeUninit<f32>],
     }
     impl WithSimd for Part<'_> {
         type Output = ();
@@ -137,7 +139,7 @@ pub fn layer_norm_part(
             let rows = self.x.chunks_exact(columns);
             let results = self.result.chunks_exact_mut(columns);
             for ((x, result), &scale) in rows.zip(results).zip(self.scale) {
-                centre(simd, x, result);
+                let result = centre(simd, x, result);
                 affine(simd, result, self.weight, scale, self.bias);
             }
         }
@@ -149,7 +151,7 @@ pub fn layer_norm_part(
     );
     assert_eq!(x.len(), scale.len() * columns, "one scale a row");
     let rows = rows_of_task(columns);
-    let normalize = |result: &mut [f32]| {
+    let normalize = |result: &mut [MaybeUninit<f32>]| {
         let x = x.par_chunks(rows * columns);
         let result = result.par_chunks_mut(rows * columns);
         x.zip(result)
@@ -164,7 +166,7 @@ pub fn layer_norm_part(
                 });
             });
     };
-    // SAFETY: every row is centred into its place.
+    // SAFETY: x is whole rows, and `centre` writes each into its place.
     unsafe { written_as_slice(x.len(), normalize) }
 }
 
@@ -184,7 +186,7 @@ pub fn rest(
         sum: &'a [f32],
         bias: &'a [f32],
         part: Option<&'a [f32]>,
-        result: &'a mut [f32],
+        result: &'a mut [MaybeUninit<f32>],
         /// What is left of a row, beside the whole.
         left: &'a mut [f32],
     }
@@ -197,7 +199,7 @@ pub fn rest(
             let sums = self.sum.chunks_exact(columns);
             let results = self.result.chunks_exact_mut(columns);
             for (row, ((sum, result), left)) in sums.zip(results).zip(self.left).enumerate() {
-                subtract(simd, sum, self.bias, result);
+                let result = subtract(simd, sum, self.bias, result);
                 let mut whole = square_sum(simd, sum).sqrt() + bias_norm;
                 if let Some(part) = self.part {
                     let part = &part[row * columns..][..columns];
@@ -216,7 +218,7 @@ pub fn rest(
     assert_eq!(sum.len() % columns, 0, "whole rows");
     let mut left = vec![0.0; sum.len() / columns];
     let rows = rows_of_task(columns);
-    let subtract = |result: &mut [f32]| {
+    let subtract = |result: &mut [MaybeUninit<f32>]| {
         let tasks = result.par_chunks_mut(rows * columns);
         tasks
             .zip(left.par_chunks_mut(rows))
@@ -233,7 +235,7 @@ pub fn rest(
                 });
             });
     };
-    // SAFETY: every difference is written.
+    // SAFETY: the sum is whole rows, and `subtract` writes the difference of each.
     let result = unsafe { written_as_slice(sum.len(), subtract) };
     // What is not a number, because all of it is zero, is small too.
     let rows = left.into_iter().enumerate();
@@ -322,9 +324,13 @@ pub fn rows_times_vector(cpu: Cpu, weight: &[f32], x: &[f32]) -> Vec<f32> {
     result
 }
 
-/// `result = x − mean(x)`; returns the mean.
+/// `result = x − mean(x)`.
+///
+/// # Panics
+/// Unlike lengths.
 #[inline(always)]
-fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
+fn centre<'a, S: Simd>(simd: S, x: &[f32], result: &'a mut [MaybeUninit<f32>]) -> &'a mut [f32] {
+    assert_eq!(x.len(), result.len(), "unlike lengths");
     let (vectors, rest) = S::as_simd_f32s(x);
     let mut sums = [simd.splat_f32s(0.0); 2];
     for pair in vectors.chunks(2) {
@@ -337,15 +343,16 @@ fn centre<S: Simd>(simd: S, x: &[f32], result: &mut [f32]) -> f32 {
     }
     let sum = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
     let mean = sum / x.len() as f32;
-    let (results, result_rest) = S::as_mut_simd_f32s(result);
+    let (results, result_rest) = S::as_uninit_mut_simd_f32s(result);
     let splat = simd.splat_f32s(mean);
     for (result, &vector) in results.iter_mut().zip(vectors) {
-        *result = simd.sub_f32s(vector, splat);
+        result.write(simd.sub_f32s(vector, splat));
     }
     for (result, &number) in result_rest.iter_mut().zip(rest) {
-        *result = number - mean;
+        result.write(number - mean);
     }
-    mean
+    // SAFETY: the loops wrote every number, for x is as long.
+    unsafe { result.assume_init_mut() }
 }
 
 #[inline(always)]
@@ -365,17 +372,31 @@ fn square_sum<S: Simd>(simd: S, x: &[f32]) -> f32 {
 }
 
 /// `result = a − b`.
+///
+/// # Panics
+/// Unlike lengths.
 #[inline(always)]
-fn subtract<S: Simd>(simd: S, a: &[f32], b: &[f32], result: &mut [f32]) {
+fn subtract<'a, S: Simd>(
+    simd: S,
+    a: &[f32],
+    b: &[f32],
+    result: &'a mut [MaybeUninit<f32>],
+) -> &'a mut [f32] {
+    assert!(
+        a.len() == result.len() && b.len() == result.len(),
+        "unlike lengths"
+    );
     let (a, a_rest) = S::as_simd_f32s(a);
     let (b, b_rest) = S::as_simd_f32s(b);
-    let (results, rest) = S::as_mut_simd_f32s(result);
+    let (results, rest) = S::as_uninit_mut_simd_f32s(result);
     for ((result, &a), &b) in results.iter_mut().zip(a).zip(b) {
-        *result = simd.sub_f32s(a, b);
+        result.write(simd.sub_f32s(a, b));
     }
     for ((result, &a), &b) in rest.iter_mut().zip(a_rest).zip(b_rest) {
-        *result = a - b;
+        result.write(a - b);
     }
+    // SAFETY: the loops wrote every number, for a and b are as long.
+    unsafe { result.assume_init_mut() }
 }
 
 /// `x = x − y`.

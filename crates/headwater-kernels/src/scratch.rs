@@ -31,7 +31,8 @@ impl Deref for Scratch {
 
     #[inline(always)]
     fn deref(&self) -> &[f32] {
-        // SAFETY: lines are nothing but numbers, at least as many.
+        // SAFETY: `Line` is an array of numbers and nothing else, and there are
+        // `length.div_ceil(LINE)` of them.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.length) }
     }
 }
@@ -39,7 +40,7 @@ impl Deref for Scratch {
 impl DerefMut for Scratch {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: as in `deref`, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.length) }
     }
 }

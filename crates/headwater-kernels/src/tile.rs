@@ -48,8 +48,12 @@ pub(crate) struct Tile {
 /// `right[p]` and each row of the tile is two vectors wide.
 ///
 /// # Safety
-/// `left` has `count` rows of `k` numbers, `right` `k` rows of two
-/// vectors, `tile` `count` rows of two vectors; `count` is in `1..=rows::<S>()`.
+/// `left` has `count` rows of `k` numbers, `right` `k` rows of two vectors, `tile`
+/// `count` rows of two vectors that nobody else reads or writes; where the tile is
+/// not accumulated it may be uninitialized.
+///
+/// # Panics
+/// `count` is not in 1..=[`MAX_ROWS`].
 #[inline(always)]
 pub(crate) unsafe fn multiply<S: Simd>(
     simd: S,
@@ -64,11 +68,13 @@ pub(crate) unsafe fn multiply<S: Simd>(
             match count {
                 $($rows => match left {
                     Left::Copied(first) => {
-                        // SAFETY: the caller's.
+                        // SAFETY: `count` is this number of rows, STRIDE is how
+                        // far apart copied ones are, and the caller promises the rest.
                         unsafe { fixed::<S, $rows>(simd, k, first, STRIDE, right, tile) }
                     }
                     Left::Strided(first, stride) => {
-                        // SAFETY: the caller's.
+                        // SAFETY: `count` is this number of rows, and the caller
+                        // promises the rest.
                         unsafe { fixed::<S, $rows>(simd, k, first, stride, right, tile) }
                     }
                 },)*
@@ -79,6 +85,12 @@ pub(crate) unsafe fn multiply<S: Simd>(
     of_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
 }
 
+/// [`multiply`] for a number of rows that the compiler knows.
+///
+/// # Safety
+/// `left` has `ROWS` rows of `k` numbers, `stride` apart, `right` `k` rows of two
+/// vectors, `tile` `ROWS` rows of two vectors; where the tile is not accumulated
+/// it may be uninitialized.
 #[inline(always)]
 unsafe fn fixed<S: Simd, const ROWS: usize>(
     simd: S,
@@ -94,7 +106,9 @@ unsafe fn fixed<S: Simd, const ROWS: usize>(
     // Indices, not iterators: the compiler keeps only arrays that it can take
     // apart in registers.
     #[allow(clippy::needless_range_loop)]
-    // SAFETY: the caller's; vectors are read and written without alignment.
+    // SAFETY: i < ROWS and p < k, for which the caller promises that these numbers
+    // are there; vectors are nothing but numbers and are read and written without
+    // alignment.
     unsafe {
         if tile.accumulate {
             for i in 0..ROWS {

@@ -1,6 +1,8 @@
 //! Rows to columns, in blocks that fit into registers.
 
 #[cfg(target_arch = "x86_64")]
+use std::any::TypeId;
+#[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
 use pulp::Simd;
@@ -15,6 +17,22 @@ pub(crate) struct Rows<P> {
 /// Rows and columns of a block.
 const BLOCK: usize = 8;
 
+/// Whether the machine has AVX, which a value of `S` proves: only these two
+/// instruction sets of x86-64 are made where it was found, and vectors of eight
+/// numbers alone say nothing, for there are emulated ones.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn has_avx<S: Simd>(_: S) -> bool {
+    let set = TypeId::of::<S>();
+    set == TypeId::of::<pulp::x86::V3>() || set == TypeId::of::<pulp::x86::V4>()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn has_avx<S: Simd>(_: S) -> bool {
+    false
+}
+
 /// `to[column][row] = from[row][column]`.
 ///
 /// # Safety
@@ -22,20 +40,19 @@ const BLOCK: usize = 8;
 /// rows of `rows` numbers that can be written, and they do not overlap.
 #[inline(always)]
 pub(crate) unsafe fn transpose<S: Simd>(
-    _: S,
+    simd: S,
     rows: usize,
     columns: usize,
     from: Rows<*const f32>,
     to: Rows<*mut f32>,
 ) {
-    // Vectors of eight numbers: there is no `S` with them on x86-64 but those
-    // of machines that have AVX2.
-    let blocked = cfg!(target_arch = "x86_64") && S::F32_LANES >= BLOCK;
-    let (whole_rows, whole_columns) = match blocked {
+    let (whole_rows, whole_columns) = match has_avx(simd) {
         true => (rows - rows % BLOCK, columns - columns % BLOCK),
         false => (0, 0),
     };
-    // SAFETY: the caller's; a block is within the matrix.
+    // SAFETY: all places are below `rows` and `columns`, where the caller promises
+    // that numbers can be read and written; blocks are whole ones, and there are
+    // some only if the machine has AVX.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         for column in (0..whole_columns).step_by(BLOCK) {
@@ -53,10 +70,14 @@ pub(crate) unsafe fn transpose<S: Simd>(
 }
 
 impl Rows<*const f32> {
+    /// The matrix that begins at this place.
+    ///
+    /// # Safety
+    /// The place is within the matrix.
     #[inline(always)]
     unsafe fn at(self, row: usize, column: usize) -> Self {
         Self {
-            // SAFETY: the caller's.
+            // SAFETY: the caller promises that the number is in the same allocation.
             first: unsafe { self.first.add(row * self.stride + column) },
             ..self
         }
@@ -64,10 +85,14 @@ impl Rows<*const f32> {
 }
 
 impl Rows<*mut f32> {
+    /// The matrix that begins at this place.
+    ///
+    /// # Safety
+    /// The place is within the matrix.
     #[inline(always)]
     unsafe fn at(self, row: usize, column: usize) -> Self {
         Self {
-            // SAFETY: the caller's.
+            // SAFETY: the caller promises that the number is in the same allocation.
             first: unsafe { self.first.add(row * self.stride + column) },
             ..self
         }
@@ -84,7 +109,8 @@ unsafe fn block(from: Rows<*const f32>, to: Rows<*mut f32>) {
     // Indices, not iterators: the compiler keeps only arrays that it can take
     // apart in registers.
     #[allow(clippy::needless_range_loop)]
-    // SAFETY: the caller's.
+    // SAFETY: the caller promises AVX, and eight rows of eight numbers in both; they
+    // are read and written without alignment.
     unsafe {
         let mut rows = [_mm256_setzero_ps(); BLOCK];
         for index in 0..BLOCK {
@@ -108,7 +134,7 @@ unsafe fn block(from: Rows<*const f32>, to: Rows<*mut f32>) {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn quarters(a: __m256, b: __m256, c: __m256, d: __m256) -> [__m256; BLOCK / 2] {
-    // SAFETY: the caller's.
+    // SAFETY: these need nothing but AVX, which the caller promises.
     unsafe {
         let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
         let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));

@@ -1,5 +1,7 @@
 //! What is read off attention weights, row by row and map by map.
 
+use std::mem::MaybeUninit;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -89,7 +91,7 @@ pub fn sums_of_others(cpu: Cpu, maps: &[f32], own: &[f32], tokens: usize) -> Vec
 /// # Panics
 /// Sizes that do not fit together.
 pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) -> Vec<f32> {
-    struct Times<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+    struct Times<'a>(&'a [f32], &'a [f32], &'a mut [MaybeUninit<f32>]);
     impl WithSimd for Times<'_> {
         type Output = ();
         #[inline(always)]
@@ -100,13 +102,13 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
             let results = results.chunks_exact_mut(columns);
             for (row, result) in rows.chunks_exact(columns).zip(results) {
                 let (row, row_rest) = S::as_simd_f32s(row);
-                let (result, rest) = S::as_mut_simd_f32s(result);
+                let (result, rest) = S::as_uninit_mut_simd_f32s(result);
                 for ((result, &number), &factor) in result.iter_mut().zip(row).zip(factors) {
-                    *result = simd.mul_f32s(number, factor);
+                    result.write(simd.mul_f32s(number, factor));
                 }
                 for ((result, &number), &factor) in rest.iter_mut().zip(row_rest).zip(factors_rest)
                 {
-                    *result = number * factor;
+                    result.write(number * factor);
                 }
             }
         }
@@ -120,14 +122,15 @@ pub fn times_factors(cpu: Cpu, maps: &[f32], factors: &[f32], columns: usize) ->
         "unlike sizes"
     );
     let map = maps.len() / count;
-    let times = |result: &mut [f32]| {
+    let times = |result: &mut [MaybeUninit<f32>]| {
         result
             .par_chunks_mut(map)
             .zip(maps.par_chunks(map))
             .zip(factors.par_chunks(columns))
             .for_each(|((result, rows), factors)| cpu.run(Times(rows, factors, result)));
     };
-    // SAFETY: every product is written.
+    // SAFETY: the maps are whole rows of `columns` numbers, as many as there are
+    // factors, and each product is written.
     unsafe { written_as_slice(maps.len(), times) }
 }
 

@@ -139,7 +139,7 @@ impl PreActivation {
         let unpack = || {
             let PackedRows { host, rows, tokens } = self.packed.as_ref().expect("one of the two");
             let [batch, token] = *tokens;
-            let numbers = rows.unpack(host.cpu);
+            let numbers = rows.unpack();
             let d_ff = numbers.len() / (batch * token).max(1);
             host.tensor(numbers, [batch, token, d_ff])
         };

@@ -16,8 +16,7 @@ use crate::{Activation, FeedForward, LayerNorm, Linear};
 /// This machine's kernels, for tensors in its memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Host {
-    /// The instruction set.
-    pub cpu: Cpu,
+    cpu: Cpu,
 }
 
 /// A float32 tensor in this machine's memory.
@@ -38,6 +37,11 @@ impl Host {
             return None;
         }
         CPU.get_or_init(Cpu::detect).map(|cpu| Self { cpu })
+    }
+
+    /// The instruction set that the kernels run on.
+    pub fn cpu(self) -> Cpu {
+        self.cpu
     }
 
     /// Looks at a tensor's memory; what does not lie with a last axis of
@@ -93,7 +97,7 @@ impl Host {
             weight: weight.slice(),
             bias: biases.as_ref().map(HostFloats::slice),
         };
-        let y = kernels::linear(self.cpu, packed, map);
+        let y = kernels::linear(packed, map);
         self.tensor(y, [batch, token, output])
     }
 
@@ -160,10 +164,10 @@ impl Host {
         let (x, then) = (self.pack(x), Then::Activation(curve));
         let (hidden, before) = match keep {
             true => {
-                let (hidden, before) = kernels::linear_both(self.cpu, &x, map, then);
+                let (hidden, before) = kernels::linear_both(&x, map, then);
                 (hidden, Some(before))
             }
-            false => (kernels::linear_packed(self.cpu, &x, map, then), None),
+            false => (kernels::linear_packed(&x, map, then), None),
         };
         Some((
             before,
@@ -234,7 +238,7 @@ impl Host {
             bias: Some(bias.slice()),
         };
         let x = self.pack(x);
-        let hidden = kernels::linear_packed(self.cpu, &x, map, Then::Times(slope));
+        let hidden = kernels::linear_packed(&x, map, Then::Times(slope));
         self.linear(&hidden, &block.down, true, [batch, token])
     }
 
@@ -248,7 +252,7 @@ impl Host {
             weight: weight.slice(),
             bias: None,
         };
-        kernels::linear_packed(self.cpu, &self.pack(x), map, Then::Nothing)
+        kernels::linear_packed(&self.pack(x), map, Then::Nothing)
     }
 
     /// As [`Host::packed_product`], times `factors` number by number, and the
@@ -264,7 +268,7 @@ impl Host {
             weight: weight.slice(),
             bias: None,
         };
-        kernels::linear_both(self.cpu, &self.pack(x), map, Then::Times(factors))
+        kernels::linear_both(&self.pack(x), map, Then::Times(factors))
     }
 
     /// `x Wᵀ` of packed rows.
@@ -447,7 +451,7 @@ mod tests {
             let y = block.down.burn_product(hidden) + block.down.bias.clone().unsqueeze();
             let kernel = host.feed_forward(&x, &block, true);
             let (kept, kernel) = kernel.expect("the kernels have this activation");
-            let kept = kept.expect("it is kept").unpack(host.cpu);
+            let kept = kept.expect("it is kept").unpack();
             assert_alike(host.tensor(kept, [2, 7, 50]), p);
             assert_alike(kernel, y);
         }

@@ -8,7 +8,8 @@
 ///   thread, and waited for. Where there is a global pool already, or one with a
 ///   single thread is asked for (which another thread may need while this one
 ///   waits for it), it stays as it is.
-/// * The allocator keeps what is freed for what is allocated next. A layer's
+/// * The allocator keeps what is freed for what is allocated next (older GNU C
+///   libraries: of arrays up to 32 MiB). A layer's
 ///   arrays are megabytes, made and dropped layer after layer. The GNU C library
 ///   gives memory of that size back to the system each time, and getting it
 ///   anew, page by page, can cost a tenth of an analysis.
@@ -45,10 +46,15 @@ fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const LARGE: libc::c_int = 1 << 30;
+        /// Older versions refuse all above half of a thread's heap.
+        const LARGEST_EVERYWHERE: libc::c_int = 32 << 20;
         const STEP: libc::c_int = 64 << 20;
+        const REFUSED: libc::c_int = 0;
         // SAFETY: `mallopt` takes any numbers; what it refuses stays as it is.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            if libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) == REFUSED {
+                libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST_EVERYWHERE);
+            }
             libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
             libc::mallopt(libc::M_TOP_PAD, STEP);
         }

@@ -80,7 +80,7 @@ impl Product for Own {
             weight: &self.b,
             bias: None,
         };
-        self.product = kernels::linear(self.cpu, &a, b);
+        self.product = kernels::linear(&a, b);
         (start.elapsed().as_secs_f64(), self.product[0])
     }
 }
@@ -88,7 +88,6 @@ impl Product for Own {
 /// The product that feed-forward maps are streamed through: the pairs are
 /// packed already, and so is what comes out.
 pub(crate) struct Streamed {
-    cpu: Cpu,
     a: Packed,
     b: Vec<f32>,
 }
@@ -100,7 +99,6 @@ impl Streamed {
         let cpu = Cpu::detect().context("the kernels need AVX2 or NEON")?;
         let Gemm { a, b, .. } = Gemm::new(sizes);
         Ok(Self {
-            cpu,
             a: Packed::new(cpu, &a, sizes.k),
             b,
         })
@@ -112,7 +110,7 @@ impl Streamed {
             weight: &self.b,
             bias: None,
         };
-        let product = kernels::linear_packed(self.cpu, &self.a, b, Then::Nothing);
+        let product = kernels::linear_packed(&self.a, b, Then::Nothing);
         let seconds = start.elapsed().as_secs_f64();
         drop(product);
         seconds

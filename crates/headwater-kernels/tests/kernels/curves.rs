@@ -45,6 +45,9 @@ fn curves_and_their_gates_are_right_to_the_last_digits() {
         Curve::Silu,
     ];
     let mut x: Vec<f32> = (-3000..3000).map(|i| i as f32 / 200.0).collect();
+    if cfg!(miri) {
+        x.truncate(20);
+    }
     x.extend([0.0, 1e-30, -1e-30, 1e-45, 80.0, -80.0, 1e4, -1e4]);
     on_every_cpu(|cpu| {
         let packed = Packed::new(cpu, &x, 1);
@@ -53,8 +56,8 @@ fn curves_and_their_gates_are_right_to_the_last_digits() {
             bias: None,
         };
         for curve in curves {
-            let values = linear_packed(cpu, &packed, one, Then::Activation(curve)).unpack(cpu);
-            let gates = packed.gates(cpu, curve).unpack(cpu);
+            let values = linear_packed(&packed, one, Then::Activation(curve)).unpack();
+            let gates = packed.gates(curve).unpack();
             for ((&x, value), found) in x.iter().zip(values).zip(gates) {
                 let expected = gate(curve, f64::from(x));
                 // Half a dozen units in the last place of Φ, wherever it is

@@ -1,5 +1,9 @@
 //! The kernels against plain sums in float64, on every instruction set of the
 //! machine, at sizes that do not fit their tiles.
+//!
+//! `HEADWATER_LEVELS=avx2,emulated` has them run on those instruction sets only:
+//! memory checkers do not know all that machines have. The emulated one is there
+//! with the feature `emulated`, and under Miri it is the only one.
 
 mod attention;
 mod curves;
@@ -58,5 +62,25 @@ fn same_on_any_threads<T: PartialEq + std::fmt::Debug + Send>(run: impl Fn() -> 
 }
 
 fn on_every_cpu(test: impl Fn(Cpu)) {
-    Cpu::all().into_iter().for_each(test);
+    #[allow(unused_mut)]
+    let mut cpus = Cpu::all();
+    #[cfg(any(feature = "emulated", miri))]
+    cpus.push(Cpu::emulated());
+    if let Ok(levels) = std::env::var("HEADWATER_LEVELS") {
+        for level in levels.split(',') {
+            let known = cpus.iter().any(|cpu| cpu.to_string() == level);
+            assert!(known, "no instruction set {level} here, only {cpus:?}");
+        }
+        cpus.retain(|cpu| levels.split(',').any(|level| level == cpu.to_string()));
+    }
+    assert!(!cpus.is_empty(), "build with the feature `emulated`");
+    cpus.into_iter().for_each(test);
+}
+
+/// Sizes of which an interpreter does the first ones only.
+fn sizes<T>(all: &[T], interpreted: usize) -> &[T] {
+    match cfg!(miri) {
+        true => &all[..interpreted],
+        false => all,
+    }
 }

@@ -2,7 +2,7 @@ use headwater_kernels::{
     Affine, Curve, Packed, Then, linear, linear_both, linear_packed, rows_times_vector,
 };
 
-use crate::{assert_close, on_every_cpu, random, same_on_any_threads};
+use crate::{assert_close, on_every_cpu, random, same_on_any_threads, sizes};
 
 const SIZES: [(usize, usize, usize); 6] = [
     (1, 1, 1),
@@ -29,24 +29,21 @@ fn product(x: &[f32], w: &[f32], bias: &[f32], k: usize) -> Vec<f64> {
 #[test]
 fn a_product_is_the_sum_of_products() {
     on_every_cpu(|cpu| {
-        for (m, n, k) in SIZES {
+        for &(m, n, k) in sizes(&SIZES, 3) {
             let (x, w, bias) = (random(m * k, 1), random(n * k, 2), random(n, 3));
             let expected = product(&x, &w, &bias, k);
             let packed = Packed::new(cpu, &x, k);
-            assert_eq!(packed.unpack(cpu), x);
+            assert_eq!(packed.unpack(), x);
             let map = Affine {
                 weight: &w,
                 bias: Some(&bias),
             };
-            let y = same_on_any_threads(|| linear(cpu, &packed, map));
+            let y = same_on_any_threads(|| linear(&packed, map));
             assert_close(&y, &expected, 2e-6, "rows");
-            let (alike, before) = linear_both(cpu, &packed, map, Then::Nothing);
-            assert_eq!(
-                (alike.unpack(cpu), before.unpack(cpu)),
-                (y.clone(), y.clone())
-            );
-            let alone = linear_packed(cpu, &packed, map, Then::Nothing);
-            assert_eq!(alone.unpack(cpu), y);
+            let (alike, before) = linear_both(&packed, map, Then::Nothing);
+            assert_eq!((alike.unpack(), before.unpack()), (y.clone(), y.clone()));
+            let alone = linear_packed(&packed, map, Then::Nothing);
+            assert_eq!(alone.unpack(), y);
         }
     });
 }
@@ -61,23 +58,23 @@ fn what_is_done_then_is_done_to_every_number() {
             weight: &w,
             bias: None,
         };
-        let plain = linear_packed(cpu, &x, map, Then::Nothing);
+        let plain = linear_packed(&x, map, Then::Nothing);
         let factors = Packed::new(cpu, &factors, n);
-        let times = linear_packed(cpu, &x, map, Then::Times(&factors));
+        let times = linear_packed(&x, map, Then::Times(&factors));
         let expected: Vec<f32> = plain
-            .unpack(cpu)
+            .unpack()
             .iter()
-            .zip(factors.unpack(cpu))
+            .zip(factors.unpack())
             .map(|(a, b)| a * b)
             .collect();
-        assert_eq!(times.unpack(cpu), expected);
-        assert_eq!(plain.times(cpu, &factors).unpack(cpu), expected);
-        let (both, before) = linear_both(cpu, &x, map, Then::Times(&factors));
-        assert_eq!(both.unpack(cpu), expected);
-        assert_eq!(before.unpack(cpu), plain.unpack(cpu));
-        let relu = linear_packed(cpu, &x, map, Then::Activation(Curve::Relu));
-        let expected: Vec<f32> = plain.unpack(cpu).iter().map(|x| x.max(0.0)).collect();
-        assert_eq!(relu.unpack(cpu), expected);
+        assert_eq!(times.unpack(), expected);
+        assert_eq!(plain.times(&factors).unpack(), expected);
+        let (both, before) = linear_both(&x, map, Then::Times(&factors));
+        assert_eq!(both.unpack(), expected);
+        assert_eq!(before.unpack(), plain.unpack());
+        let relu = linear_packed(&x, map, Then::Activation(Curve::Relu));
+        let expected: Vec<f32> = plain.unpack().iter().map(|x| x.max(0.0)).collect();
+        assert_eq!(relu.unpack(), expected);
     });
 }
 
@@ -90,7 +87,7 @@ fn a_row_does_not_depend_on_the_others() {
             weight: &w,
             bias: None,
         };
-        let rows = |x: &[f32]| linear(cpu, &Packed::new(cpu, x, k), map);
+        let rows = |x: &[f32]| linear(&Packed::new(cpu, x, k), map);
         let all = rows(&x);
         for count in [1, 2, 31, 64] {
             assert_eq!(rows(&x[..count * k]), all[..count * n]);
@@ -106,7 +103,7 @@ fn the_rest_of_a_sum_is_what_is_left() {
         let (a, c) = (random(columns, 4), random(columns, 5));
         let scale: Vec<f32> = random(rows, 6).iter().map(|s| 1.5 + s).collect();
         let [sums, parts, times] = [&sum, &part, &factors].map(|x| Packed::new(cpu, x, columns));
-        let mut rest = sums.rest_times(cpu, &parts, [&a, &c], &scale, &times);
+        let mut rest = sums.rest_times(&parts, [&a, &c], &scale, &times);
         let expected: Vec<f64> = (0..rows * columns)
             .map(|at| {
                 let [sum, part, factor] = [sum[at], part[at], factors[at]].map(f64::from);
@@ -115,14 +112,14 @@ fn the_rest_of_a_sum_is_what_is_left() {
                 (sum - part - known) * factor
             })
             .collect();
-        assert_close(&rest.unpack(cpu), &expected, 1e-6, "rest");
-        let picked = rest.pick_rows(cpu, &[34, 3]).unpack(cpu);
-        let whole = rest.unpack(cpu);
+        assert_close(&rest.unpack(), &expected, 1e-6, "rest");
+        let picked = rest.pick_rows(&[34, 3]).unpack();
+        let whole = rest.unpack();
         assert_eq!(picked[..columns], whole[34 * columns..]);
         assert_eq!(picked[columns..], whole[3 * columns..4 * columns]);
         let other = random(2 * columns, 7);
         rest.replace_rows(&[3, 34], &Packed::new(cpu, &other, columns));
-        let replaced = rest.unpack(cpu);
+        let replaced = rest.unpack();
         assert_eq!(replaced[3 * columns..4 * columns], other[..columns]);
         assert_eq!(replaced[34 * columns..], other[columns..]);
         assert_close(
