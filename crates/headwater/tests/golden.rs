@@ -52,10 +52,10 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
             let (shape, values) = expected[key.as_str()];
             assert_eq!(array.shape(), shape, "{family} {name} {key}");
             let deviation = Deviation::between(array.iter(), values);
-            let error = match (precision, key.starts_with("hidden_states")) {
-                (Precision::F32, true) => deviation.of_largest,
-                (Precision::F32, false) => deviation.entrywise,
-                (Precision::F64, _) => deviation.of_largest,
+            // Numbers of a hidden state may be next to nothing; norms are not.
+            let error = match key.starts_with("hidden_states") {
+                true => deviation.of_largest,
+                false => deviation.entrywise,
             };
             assert!(
                 error <= tolerance,
@@ -73,11 +73,11 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
 }
 
 #[test]
-fn float64_equals_the_naive_program() {
+fn float64_equals_the_naive_program_entry_by_entry() {
     for &device in DeviceName::ENABLED {
         for family in ENCODERS.into_iter().chain(DECODERS) {
             if device.supports(Precision::F64) {
-                check(family, device, Precision::F64, 1e-10);
+                check(family, device, Precision::F64, 1e-12);
             }
         }
     }
@@ -95,12 +95,15 @@ fn float32_equals_the_naive_program_entry_by_entry() {
 /// The fixtures have the arrays that the treatment changes, of one case.
 #[test]
 fn a_bias_fixed_inside_the_activation_equals_the_naive_program() {
-    for &device in DeviceName::ENABLED {
-        if !device.supports(Precision::F64) {
-            continue;
-        }
+    let in_each = |device: DeviceName| {
+        [(Precision::F64, 1e-12), (Precision::F32, 1e-4)]
+            .into_iter()
+            .filter(move |&(precision, _)| device.supports(precision))
+            .map(move |(precision, tolerance)| (device, precision, tolerance))
+    };
+    for (device, precision, tolerance) in DeviceName::ENABLED.iter().copied().flat_map(in_each) {
         for family in ENCODERS.into_iter().chain(DECODERS) {
-            let analyzer = analyzer(family, device, Precision::F64);
+            let analyzer = analyzer(family, device, precision);
             let case = &cases(family)["single"];
             let request = Request {
                 bias_treatment: BiasTreatment::Fixed,
@@ -118,8 +121,8 @@ fn a_bias_fixed_inside_the_activation_equals_the_naive_program() {
             for (key, (_, values)) in expected {
                 let deviation = Deviation::between(arrays[key].iter(), values);
                 assert!(
-                    deviation.of_largest <= 1e-10,
-                    "{family} {key}: {deviation:?}"
+                    deviation.entrywise <= tolerance,
+                    "{family} {key} on {device} in {precision}: {deviation:?}"
                 );
             }
         }

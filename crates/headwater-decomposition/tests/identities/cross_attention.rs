@@ -3,9 +3,9 @@
 
 use burn::tensor::Tensor;
 use headwater_decomposition::{
-    BiasTreatment, DecompositionOptions, LayerDecomposition, Scope, Segment,
+    BiasTreatment, DecompositionOptions, Error, LayerDecomposition, Scope, Segment,
 };
-use headwater_transformer::{EncoderOutput, Layer, Sources};
+use headwater_transformer::{Activation, Arrangement, EncoderOutput, LayerCapture, Sources};
 
 use crate::random::*;
 
@@ -95,15 +95,36 @@ fn a_hidden_source_has_no_part_and_the_own_stream_enters_with_the_residual() {
 
 #[test]
 fn a_layer_has_the_segments_of_its_kind() {
-    let plain = |layer: &Layer, segment| {
-        let capture = headwater_transformer::LayerCapture::new(0);
-        let options = DecompositionOptions::default();
-        LayerDecomposition::of_segment(segment, layer, &capture, &[], options)
+    let shape = Shape {
+        batch: 1,
+        tokens: 2,
+        heads: 1,
+        d_head: 2,
+        arrangement: Arrangement::PostLn,
+        activation: Activation::Gelu,
+        seed: 1,
     };
-    on_random_layers(|_, layer, _, _| {
-        let error = plain(layer, Segment::CrossAttention)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("no segment CrossAttention"), "{error}");
-    });
+    let setting = &Setting::all()[0];
+    let mut random = Random(shape.seed);
+    let plain = random_layer(shape, &mut random, setting);
+    let decoder = with_cross_attention(&plain, shape, &mut random, setting);
+    let segments = [
+        Segment::Layer,
+        Segment::SelfAttention,
+        Segment::CrossAttention,
+    ];
+    for (layer, of_its_kind) in [(&plain, &segments[..1]), (&decoder, &segments[1..])] {
+        for segment in segments {
+            let capture = LayerCapture::new(0);
+            let options = DecompositionOptions::default();
+            let error = LayerDecomposition::of_segment(segment, layer, &capture, &[], options)
+                .expect_err("nothing was captured");
+            // What is its own segment lacks nothing but activations.
+            match (of_its_kind.contains(&segment), &error) {
+                (true, Error::Transformer(_)) => {}
+                (false, Error::NoSuchSegment { segment: refused }) => assert_eq!(*refused, segment),
+                _ => panic!("{segment:?}: {error}"),
+            }
+        }
+    }
 }

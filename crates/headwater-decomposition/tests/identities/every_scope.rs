@@ -234,15 +234,37 @@ fn causal_maps_are_lower_triangular() {
 
 #[test]
 fn zeros_are_made_of_zeros_without_an_error() {
-    on_random_layers(|_, layer, x, setting| {
+    on_random_layers(|shape, layer, x, setting| {
         let mut layer = layer.clone();
         for linear in [&mut layer.attention.value, &mut layer.attention.output] {
             linear.weight = linear.weight.zeros_like();
             linear.bias = linear.bias.zeros_like();
         }
+        let zero = |norms: Vec<f64>, what: &str, scope: Scope| {
+            let all = norms.iter().all(|&norm| norm == 0.0);
+            assert!(all, "{what} of {scope}: {norms:?}");
+        };
         for scope in decompose(&layer, x, None).scopes() {
+            let numbers = |rows: Tensor<2>| rows.into_data().iter::<f64>().collect::<Vec<_>>();
             let errors = scope.reconstruction_errors();
             setting.assert_close(errors.clone(), errors.zeros_like(), scope.scope().slug());
+            // Attention passes nothing on: only a target's own stream is left.
+            zero(numbers(scope.mixing_norms()), "mixing", scope.scope());
+            let map: Vec<f64> = scope.norms().into_data().iter::<f64>().collect();
+            let own: Vec<f64> = numbers(scope.preserving_norms());
+            for (row, norms) in map.chunks_exact(shape.tokens).enumerate() {
+                for (source, &norm) in norms.iter().enumerate() {
+                    let expected = match source == row % shape.tokens {
+                        true => own[row],
+                        false => 0.0,
+                    };
+                    assert_eq!(norm, expected, "{} at {row}, {source}", scope.scope());
+                }
+            }
+            if scope.scope() == Scope::Attn {
+                zero(own, "preserving", scope.scope());
+                zero(numbers(scope.bias_norms()), "bias", scope.scope());
+            }
         }
     });
 }
