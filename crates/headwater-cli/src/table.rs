@@ -12,6 +12,8 @@ use crate::output::HEADING;
 const CROSS: &str = "cross_";
 /// With more tokens than these the sources of each fill more than a screen.
 const MAX_TOKENS_LISTED: usize = 40;
+/// Of a line.
+const WIDTH: usize = 100;
 /// Numbers of four decimals below 1000, and most headings.
 const COLUMN_WIDTH: usize = 8;
 /// Sources listed for a token.
@@ -177,15 +179,15 @@ impl Summary {
         let entry = |name: &str| analysis.metadata.get(name).map_or("?", String::as_str);
         let target = analysis.target.as_ref().map(|target| target.tokens.len());
         let longest = target.map_or(tokens.len(), |target| target.max(tokens.len()));
-        writeln!(
-            out,
-            "{}: {}{} tokens, computed in {} on {}",
-            printable(entry("model")),
+        let facts = format!(
+            ": {}{} tokens, computed in {} on {}",
             tokens.len(),
             target.map_or(String::new(), |target| format!(" and {target}")),
             entry("dtype"),
             entry("device")
-        )?;
+        );
+        let room = WIDTH.saturating_sub(facts.chars().count());
+        writeln!(out, "{}{facts}", end_of(&printable(entry("model")), room))?;
         for table in &self.tables {
             table.write(out)?;
         }
@@ -329,9 +331,27 @@ fn shortened(token: &str) -> String {
     short
 }
 
+/// The text, cut to a width: the last names of a path tell most.
+fn end_of(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().skip(length + 1 - width.max(1));
+    std::iter::once('…').chain(kept).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_path_the_end_stays() {
+        assert_eq!(end_of("fixtures/bert", 13), "fixtures/bert");
+        assert_eq!(end_of("fixtures/bert", 12), "…xtures/bert");
+        assert_eq!(end_of("üüüü", 3), "…üü");
+        assert_eq!(end_of("abc", 1), "…");
+    }
 
     #[test]
     fn tokens_keep_to_their_column() {

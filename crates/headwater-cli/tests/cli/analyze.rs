@@ -291,11 +291,38 @@ fn half_precision_halves_the_file() {
 
 #[test]
 fn the_table_fits_100_columns() {
-    let text = stdout(analyze().args(["--input-ids", "101,7,8,102"]));
+    let ids = ["--input-ids", "101,7,8,102"];
+    let text = stdout(analyze().args(ids));
+    // Wherever the model lies, and however long a way that is.
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a folder of some length/".repeat(6));
+    fs::create_dir_all(&deep).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(fixture("golden/bert").join(name), deep.join(name)).unwrap();
+    }
+    let of_deep = headwater()
+        .arg("analyze")
+        .arg("--model")
+        .arg(&deep)
+        .args(ids)
+        .assert()
+        .success()
+        .get_output()
+        .clone();
+    let of_deep = String::from_utf8(of_deep.stdout).unwrap();
+    for text in [&text, &of_deep] {
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+    }
+    let first = of_deep.lines().next().unwrap();
     assert!(
-        text.lines().all(|line| line.chars().count() <= 100),
-        "{text}"
+        first.starts_with('…')
+            && first.ends_with("a folder of some length/: 4 tokens, computed in f32 on flex"),
+        "{first}"
     );
+    assert_eq!(first.chars().count(), 100, "{first}");
     for heading in [
         "mixing_ratio",
         "attn_res_w",

@@ -7,9 +7,29 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 use safetensors::{Dtype, SafeTensors};
 
-/// The program on the path that Cargo built it at.
+/// What of a user's environment would change what the program prints or reads.
+const ENVIRONMENT: [&str; 12] = [
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "HF_ENDPOINT",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_TOKEN",
+    "HF_TOKEN_PATH",
+    "HUGGINGFACE_HUB_CACHE",
+    "NO_COLOR",
+    "RAYON_NUM_THREADS",
+];
+
+/// The program on the path that Cargo built it at, whoever runs it.
 pub(crate) fn headwater() -> Command {
-    Command::new(assert_cmd::cargo::cargo_bin!("headwater"))
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("headwater"));
+    for name in ENVIRONMENT {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// `headwater analyze` on the small BERT with random weights, which has no tokenizer.
