@@ -19,7 +19,7 @@ const STYLES: [&str; 3] = [
 ];
 
 /// In this order each module comes after those that it imports from.
-const MODULES: [&str; 19] = [
+const MODULES: [&str; 20] = [
     include_str!("page/script/palette.js"),
     include_str!("page/script/numbers.js"),
     include_str!("page/script/elements.js"),
@@ -32,6 +32,7 @@ const MODULES: [&str; 19] = [
     include_str!("page/script/controls.js"),
     include_str!("page/script/heatmap.js"),
     include_str!("page/script/view_map.js"),
+    include_str!("page/script/direction.js"),
     include_str!("page/script/view_text.js"),
     include_str!("page/script/view_mixing.js"),
     include_str!("page/script/view_compare.js"),

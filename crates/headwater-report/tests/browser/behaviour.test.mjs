@@ -141,3 +141,15 @@ test("the steps name what a component did", async () => {
     ["Before: atb_ln", "After: atb_ln_ff", "After − before"]);
   await close();
 });
+
+for (const [name, width] of [["several", 420], ["translation", 420], ["tokens128", 420], ["hostile", 320]]) {
+  test(`nothing of ${name} runs out of a window of ${width} pixels`, async () => {
+    const { page, close } = await open(name, { viewport: { width, height: 900 } });
+    for (const tab of await page.locator("[role=tab]").all()) {
+      if ((await tab.getAttribute("aria-selected")) !== "true") await redrawn(page, () => tab.click());
+      const widest = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(widest <= width, `${await tab.textContent()} is ${widest} pixels wide`);
+    }
+    await close();
+  });
+}

@@ -181,7 +181,7 @@ export class MapView {
       limit: this.drawing.limit,
       rowNames: rows.slice(this.window.row),
       columnNames: columns.slice(this.window.column),
-      width: 330,
+      width: Math.min(330, this.stage.clientWidth),
     });
     this.near.point(state.row - this.window.row, state.column - this.window.column);
   }

@@ -1,5 +1,6 @@
 import { choice, list } from "./controls.js";
 import { hasDiagonal, loadMap, partOf } from "./data.js";
+import { stretches } from "./direction.js";
 import { element, tokenName } from "./elements.js";
 import { Heatmap } from "./heatmap.js";
 import { legend } from "./legend.js";
@@ -127,6 +128,7 @@ export class TextView {
         tabindex: index === (own >= 0 ? own : 0) ? "0" : "-1",
         "aria-pressed": String(index === own),
         "data-index": String(index),
+        dir: "auto",
         onclick: () => own >= 0 && select(index),
         onpointerenter: () => this.#tell(index),
         onfocus: () => this.#tell(index),
@@ -135,9 +137,15 @@ export class TextView {
       button.style.color = palette.isLight(t) ? "#14181c" : "#fdfcfa";
       return button;
     });
-    // A space between words belongs to neither.
-    this.flow.replaceChildren(...buttons.flatMap((button, index) =>
-      (index > 0 && !shown[index].joined ? [" ", button] : [button])));
+    const { whole, found } = stretches(shown.map(({ text }) => text));
+    this.flow.dir = whole;
+    this.flow.replaceChildren(...found.flatMap(({ from, to, direction }) => {
+      // A space between words belongs to neither.
+      const space = from > 0 && !shown[from].joined ? [" "] : [];
+      const inside = buttons.slice(from, to).flatMap((button, index) =>
+        (index > 0 && !shown[from + index].joined ? [" ", button] : [button]));
+      return [...space, ...(direction ? [element("span", { dir: direction }, ...inside)] : inside)];
+    }));
     if (focused) buttons[own >= 0 ? own : 0].focus();
   }
 
@@ -197,7 +205,8 @@ export class TextView {
   }
 
   #key(event) {
-    const move = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+    const onward = this.flow.dir === "rtl" ? -1 : 1;
+    const move = { ArrowLeft: -onward, ArrowUp: -1, ArrowRight: onward, ArrowDown: 1 }[event.key];
     const { rows, columns } = partOf(state);
     const count = (takes() ? rows : columns).length;
     if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
