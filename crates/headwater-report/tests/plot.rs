@@ -3,8 +3,8 @@
 use headwater::{Analysis, Analyzer, LayerArray, MixingMeasure, Scope, Stack, Store};
 use headwater_report::Error;
 use headwater_report::plot::{
-    Axis, Cells, Diagonal, Figure, Heads, HeatMap, Place, Plotter, Rows, Scale, View, png,
-    text_width,
+    Axis, AxisScale, Cells, Chart, ChartAxis, Diagonal, Figure, Heads, HeatMap, Marks, Panel,
+    Place, Plotter, Rows, Scale, Series, View, png, text_width,
 };
 use ndarray::Array2;
 use roxmltree::{Document, Node};
@@ -146,7 +146,18 @@ fn assert_inside(svg: &str) {
         );
         assert!(across > 0.0 && across < other, "{content:?}");
     }
-    for group in document.descendants().filter(|node| node.has_tag_name("g")) {
+    // Circles of a chart stand where they are, and are turned into no other unit.
+    let groups = document
+        .descendants()
+        .filter(|node| node.has_tag_name("g") && node.has_attribute("transform"));
+    for circle in document
+        .descendants()
+        .filter(|node| node.has_tag_name("circle"))
+    {
+        let (x, y) = (attribute(&circle, "cx"), attribute(&circle, "cy"));
+        assert!((0.0..=width).contains(&x) && (0.0..=height).contains(&y));
+    }
+    for group in groups {
         let (place, scale) = (arguments(&group, "translate"), arguments(&group, "scale"));
         assert!(place[0] >= 0.0 && place[0] + scale[0] <= width);
         assert!(place[1] >= 0.0 && place[1] + scale[1] <= height);
@@ -367,14 +378,11 @@ fn a_change_is_after_less_before() {
     let scopes = [Scope::Atb, Scope::AtbFf];
     let figure = plotter().change(LAYER, scopes, UNCHANGED).unwrap();
     let [before, after] = scopes.map(|scope| analysis.norms(3, scope).unwrap());
-    let values: Vec<_> = figure
-        .panels
-        .iter()
-        .map(|panel| panel.values.clone())
-        .collect();
+    let maps: Vec<&HeatMap> = figure.panels.iter().filter_map(Panel::as_map).collect();
+    let values: Vec<_> = maps.iter().map(|map| map.values.clone()).collect();
     assert_eq!(values, [before.clone(), after.clone(), &after - &before]);
-    assert_eq!(figure.panels[0].scale, figure.panels[1].scale);
-    assert_eq!(figure.panels[2].title, "atb_ff − atb");
+    assert_eq!(maps[0].scale, maps[1].scale);
+    assert_eq!(maps[2].title, "atb_ff − atb");
     assert_inside(&figure.to_svg());
 }
 
@@ -420,4 +428,109 @@ fn what_is_not_there_is_named() {
         head.starts_with("`it` has no head 77; its heads are 0 to "),
         "{head}"
     );
+}
+
+/// A chart of one series on axes with these scales.
+fn chart(scales: [AxisScale; 2], marks: Marks, points: Vec<(f64, f64)>) -> Chart {
+    Chart {
+        title: "[CLS] & <s>".to_owned(),
+        x: ChartAxis::new("x", scales[0]),
+        y: ChartAxis::new("y", scales[1]),
+        marks,
+        series: vec![Series {
+            name: "a & b".to_owned(),
+            points,
+        }],
+    }
+}
+
+/// The centres of a picture's circles.
+fn circles(document: &Document<'_>) -> Vec<(f64, f64)> {
+    let circles = document
+        .descendants()
+        .filter(|node| node.has_tag_name("circle"));
+    circles
+        .map(|circle| (attribute(&circle, "cx"), attribute(&circle, "cy")))
+        .collect()
+}
+
+#[test]
+fn a_chart_has_each_point_at_its_place() {
+    let points = vec![(1.0, 0.5), (2.0, 3.0), (4.0, 1.0), (8.0, 2.0)];
+    for scales in [
+        [AxisScale::Linear, AxisScale::FromZero],
+        [AxisScale::Whole, AxisScale::Logarithmic],
+        [AxisScale::Logarithmic, AxisScale::Linear],
+    ] {
+        for marks in [Marks::Points, Marks::Lines] {
+            let figure = Figure::new("", 1, [chart(scales, marks, points.clone())]);
+            let svg = figure.to_svg();
+            assert_inside(&svg);
+            let document = Document::parse(&svg).unwrap();
+            assert!(texts(&document).contains(&"[CLS] & <s>"));
+            assert!(texts(&document).contains(&"a & b"));
+            let drawn = circles(&document);
+            assert_eq!(drawn.len(), points.len());
+            // Coordinates are an affine map of values, or of their logarithms.
+            let of = |scale, value: f64| match scale {
+                AxisScale::Logarithmic => value.ln(),
+                _ => value,
+            };
+            let share = |a: f64, b: f64, c: f64| (c - a) / (b - a);
+            for (point, at) in points.iter().zip(&drawn) {
+                let x = |x| of(scales[0], x);
+                let expected = share(x(points[0].0), x(points[3].0), x(point.0));
+                let found = share(drawn[0].0, drawn[3].0, at.0);
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{scales:?}: {found} {expected}"
+                );
+                let y = |y| of(scales[1], y);
+                let expected = share(y(points[0].1), y(points[1].1), y(point.1));
+                let found = share(drawn[0].1, drawn[1].1, at.1);
+                assert!(
+                    (found - expected).abs() < 1e-3,
+                    "{scales:?}: {found} {expected}"
+                );
+            }
+            // Larger values are to the right and above.
+            assert!(drawn[3].0 > drawn[0].0 && drawn[1].1 < drawn[0].1);
+        }
+    }
+}
+
+#[test]
+fn a_chart_leaves_out_what_has_no_place_on_it() {
+    let points = vec![(1.0, 0.5), (100.0, 0.25), (0.0, 0.1), (10.0, f64::NAN)];
+    let scales = [AxisScale::Logarithmic, AxisScale::Linear];
+    let svg = Figure::new("", 1, [chart(scales, Marks::Points, points)]).to_svg();
+    assert_eq!(circles(&Document::parse(&svg).unwrap()).len(), 2);
+    let empty = Figure::new("nothing", 1, [chart(scales, Marks::Lines, Vec::new())]);
+    assert!(empty.to_svg().contains("nothing"));
+    // A stretch that was asked for cuts off the rest.
+    let mut cut = chart(
+        [AxisScale::Linear; 2],
+        Marks::Lines,
+        vec![(0.0, 0.0), (5.0, 5.0)],
+    );
+    cut.x.range = Some((-1.0, 1.0));
+    let svg = Figure::new("", 1, [cut]).to_svg();
+    assert_eq!(circles(&Document::parse(&svg).unwrap()).len(), 1);
+}
+
+#[test]
+fn charts_and_maps_share_a_picture_of_a_width() {
+    let scales = [AxisScale::Whole, AxisScale::FromZero];
+    let points = (1..=12).map(|x| (f64::from(x), f64::from(x * x))).collect();
+    let panels = [
+        Panel::from(chart(scales, Marks::Lines, points)),
+        Panel::from(growing(5, |i| i.to_string())),
+    ];
+    let mut figure = Figure::new("both", 2, panels);
+    figure.width = Some(400.0);
+    let svg = figure.to_svg();
+    assert_inside(&svg);
+    let document = Document::parse(&svg).unwrap();
+    let width = attribute(&document.root_element(), "width");
+    assert!((395.0..=401.0).contains(&width), "{width}");
 }

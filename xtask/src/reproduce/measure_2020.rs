@@ -8,9 +8,9 @@ use headwater::metrics::{
 };
 
 use super::published::Figures;
-use super::sample::Sample;
+use super::sample::{Sample, scatter};
 use super::table::{Row, Table};
-use crate::figures::{Axis, Ranges, Scatter, scatters};
+use headwater_report::plot::{AxisScale, Chart, ChartAxis, Figure};
 
 /// Pairs of α and ‖f(x)‖ that their rank correlation may hold in memory, at 16
 /// bytes each.
@@ -222,18 +222,16 @@ impl Measure2020 {
     }
 
     /// α against ‖f(x)‖, a panel a category.
-    pub(crate) fn figure(&self, model: &str) -> anyhow::Result<String> {
-        let panels = TokenCategory::ALL.map(|category| Scatter {
-            title: category.to_string(),
-            x: ("‖f(x)‖", Axis::Logarithmic),
-            y: ("α", Axis::Logarithmic),
-            points: {
-                let mut points = self.samples[category as usize].points();
-                points.retain(|&(_, weight)| weight >= LEAST_SHOWN);
-                points
-            },
+    pub(crate) fn figure(&self, model: &str) -> String {
+        let mut panels = TokenCategory::ALL.map(|category| {
+            let mut points = self.samples[category as usize].points();
+            points.retain(|&(_, weight)| weight >= LEAST_SHOWN);
+            let x = ChartAxis::new("‖f(x)‖", AxisScale::Logarithmic);
+            let y = ChartAxis::new("α", AxisScale::Logarithmic);
+            scatter(category.to_string(), x, y, points)
         });
+        Chart::share_ranges(&mut panels);
         let caption = format!("{model}: α ≥ {LEAST_SHOWN:e} against the norm that it multiplies");
-        scatters(&caption, 2, Ranges::Shared, &panels)
+        Figure::new(caption, 2, panels).to_svg()
     }
 }

@@ -11,10 +11,9 @@ use headwater::{Analysis, MixingMeasure, Scope};
 use ndarray::{Array1, Array2};
 
 use super::published::Figures;
-use super::sample::Sample;
+use super::sample::{Sample, scatter};
 use super::table::{Row, Table};
-use crate::figures::{Axis, Ranges, Scatter, scatters};
-use headwater_report::plot::{self, Cells, Figure, HeatMap, Scale};
+use headwater_report::plot::{self, AxisScale, Cells, ChartAxis, Figure, HeatMap, Scale};
 
 /// What a mixing ratio is measured on, and its name.
 type Named = (MixingMeasure, &'static str);
@@ -235,16 +234,14 @@ impl Measure2021 {
     }
 
     /// Figure 4: frequency rank against mixing ratio, a panel a measure.
-    pub(crate) fn frequency_figure(&self, model: &str) -> anyhow::Result<String> {
-        let panel = |measure: &Measure| Scatter {
-            title: measure.name.into(),
-            x: ("frequency rank", Axis::Logarithmic),
-            y: ("mixing ratio, mean of layers", Axis::Linear),
-            points: measure.sample.points(),
-        };
-        let panels: Vec<_> = self.measures.iter().map(panel).collect();
+    pub(crate) fn frequency_figure(&self, model: &str) -> String {
+        let panels = self.measures.iter().map(|measure| {
+            let x = ChartAxis::new("frequency rank", AxisScale::Logarithmic);
+            let y = ChartAxis::new("mixing ratio, mean of layers", AxisScale::Linear);
+            scatter(measure.name, x, y, measure.sample.points())
+        });
         let caption = format!("{model}: mixing ratio of frequent and rare tokens");
-        scatters(&caption, 3, Ranges::Own, &panels)
+        Figure::new(caption, 3, panels).to_svg()
     }
 }
 

@@ -6,7 +6,9 @@ use headwater::metrics::{
     ContextualizationChanges, Region, SpecialTokens, amplification_map, block_change,
 };
 use headwater::{Analyzer, Quantity, QuantitySet, Request};
-use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
+use headwater_report::plot::{
+    Axis, AxisScale, Cells, Chart, ChartAxis, Figure, HeatMap, Marks, Scale, Series,
+};
 use ndarray::Array2;
 
 use super::amplified::Amplified;
@@ -16,7 +18,6 @@ use super::norm_maps::fits_on_a_page;
 use super::outliers::Outliers;
 use super::table::{Row, Table};
 use super::words::Words;
-use crate::figures::{Line, lines};
 
 /// What 2023 measures, over the texts so far.
 pub(crate) struct Measure2023 {
@@ -125,15 +126,28 @@ impl Measure2023 {
     }
 
     /// The macro view as lines.
-    pub(crate) fn change_figure(&self, model: &str) -> anyhow::Result<String> {
+    pub(crate) fn change_figure(&self, model: &str) -> String {
         let table = self.changes.table();
-        let line = |(column, name): (usize, &String)| Line {
-            name: name.clone(),
-            values: table.rows().iter().map(|row| row[column]).collect(),
+        let line = |(column, name): (usize, &String)| {
+            let values = table.rows().iter().map(|row| row[column]);
+            let points = values.enumerate().map(|(layer, value)| {
+                // A layer without a value is a gap.
+                ((layer + 1) as f64, value.unwrap_or(f64::NAN))
+            });
+            Series {
+                name: name.clone(),
+                points: points.collect(),
+            }
         };
-        let shown: Vec<_> = table.columns().iter().enumerate().map(line).collect();
+        let chart = Chart {
+            title: String::new(),
+            x: ChartAxis::new("layer", AxisScale::Whole),
+            y: ChartAxis::new("contextualization change", AxisScale::FromZero),
+            marks: Marks::Lines,
+            series: table.columns().iter().enumerate().map(line).collect(),
+        };
         let caption = format!("{model}: change by component");
-        lines(&caption, "layer", "contextualization change", &shown)
+        Figure::new(caption, 1, [chart]).to_svg()
     }
 
     /// The maps before and behind FF and their difference, for one text, a
@@ -188,7 +202,7 @@ impl Measure2023 {
                 ),
             ];
             let caption = format!("{model}: FF of layer {}", layer + 1);
-            Ok(Figure::new(caption, 3, panels.into()).to_svg())
+            Ok(Figure::new(caption, 3, panels).to_svg())
         };
         analysis.layers().into_iter().map(figure).collect()
     }

@@ -251,7 +251,7 @@ impl Experiments<'_> {
             section.figure(
                 "alpha_and_norm",
                 "α of at least 1e-5 against ‖f(x)‖, by category of the source; up to 300 pairs of each",
-                measure.figure(title)?,
+                measure.figure(title),
             );
             sections.push(section);
         }
@@ -281,7 +281,7 @@ impl Experiments<'_> {
             section.figure(
                 "mixing_ratio_and_frequency",
                 "Figure 4: frequency rank against mixing ratio; up to 300 tokens",
-                measure.frequency_figure(title)?,
+                measure.frequency_figure(title),
             );
             sections.push(section);
         }
@@ -291,7 +291,7 @@ impl Experiments<'_> {
             section.figure(
                 "contextualization_change",
                 "Contextualization change by layer and component",
-                measure.change_figure(title)?,
+                measure.change_figure(title),
             );
             let maps = measure.map_figures(self.analyzer, texts, title)?;
             for (layer, svg) in (1..).zip(maps) {

@@ -1,5 +1,7 @@
 //! A fair sample of a stream of points, for pictures.
 
+use headwater_report::plot::{Chart, ChartAxis, Marks, Series};
+
 /// How many points a panel shows: enough for its shape, few enough for a file.
 const POINTS: usize = 300;
 
@@ -35,6 +37,23 @@ impl Sample {
 
     pub(crate) fn points(&self) -> Vec<(f64, f64)> {
         self.points.clone()
+    }
+}
+
+/// A chart of points of one kind.
+pub(crate) fn scatter(
+    title: impl Into<String>,
+    x: ChartAxis,
+    y: ChartAxis,
+    points: Vec<(f64, f64)>,
+) -> Chart {
+    let name = String::new();
+    Chart {
+        title: title.into(),
+        x,
+        y,
+        marks: Marks::Points,
+        series: vec![Series { name, points }],
     }
 }
 

@@ -1,8 +1,9 @@
-use super::heat_map::{HeatMap, Layout, Sizes};
+use super::heat_map::Sizes;
+use super::panel::{Panel, PanelLayout};
 use super::svg::{Anchor, INK, Svg, Text};
 use super::text::{shortened, text_width, visible};
 
-/// Maps side by side in one picture.
+/// Maps and charts side by side in one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
     /// Above everything; may be empty.
@@ -10,7 +11,7 @@ pub struct Figure {
     /// Panels in a row.
     pub across: usize,
     /// Row by row.
-    pub panels: Vec<HeatMap>,
+    pub panels: Vec<Panel>,
     /// The width in points; by default what the labels need, up to 128 of them.
     pub width: Option<f64>,
     /// The size of text in points.
@@ -25,11 +26,15 @@ const MARGIN: f64 = 4.0;
 
 impl Figure {
     /// Panels in rows of `across`, with text of 8 points.
-    pub fn new(title: impl Into<String>, across: usize, panels: Vec<HeatMap>) -> Self {
+    pub fn new<P: Into<Panel>>(
+        title: impl Into<String>,
+        across: usize,
+        panels: impl IntoIterator<Item = P>,
+    ) -> Self {
         Self {
             title: title.into(),
             across: across.max(1),
-            panels,
+            panels: panels.into_iter().map(Into::into).collect(),
             width: None,
             font_size: 8.0,
         }
@@ -66,7 +71,7 @@ impl Figure {
             width = width.max(left + MARGIN);
             top += layouts
                 .iter()
-                .map(|layout| layout.size.1)
+                .map(|layout| layout.size().1)
                 .fold(0.0, f64::max);
         }
         if !self.title.is_empty() {
@@ -78,7 +83,7 @@ impl Figure {
             };
             svg.text(&text, 2.0 * MARGIN, 0.5 * title + 1.0);
         }
-        let panel = self.panels.first().map_or("", |panel| &panel.title);
+        let panel = self.panels.first().map_or("", Panel::title);
         let name = if self.title.is_empty() {
             panel
         } else {
@@ -88,13 +93,13 @@ impl Figure {
     }
 
     /// The width of each column of panels.
-    fn rooms(&self, layouts: &[Layout]) -> Vec<f64> {
+    fn rooms(&self, layouts: &[PanelLayout]) -> Vec<f64> {
         let mut rooms = vec![0.0; self.across.min(layouts.len())];
         for (index, (panel, layout)) in self.panels.iter().zip(layouts).enumerate() {
             // A title may be longer than its map is wide; a width that was asked for stays.
             let room = match self.width {
-                Some(_) => layout.size.0,
-                None => panel.title_end(layout, self.font_size).max(layout.size.0),
+                Some(_) => layout.size().0,
+                None => panel.title_end(layout, self.font_size).max(layout.size().0),
             };
             let column = &mut rooms[index % self.across];
             *column = room.max(*column);
@@ -102,7 +107,7 @@ impl Figure {
         rooms
     }
 
-    fn layouts(&self, side: f64) -> Vec<Layout> {
+    fn layouts(&self, side: f64) -> Vec<PanelLayout> {
         let longest_label = 11.0 * self.font_size;
         let sizes = Sizes {
             font: self.font_size,

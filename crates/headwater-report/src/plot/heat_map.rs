@@ -72,13 +72,13 @@ pub(crate) const LEADING: f64 = 1.15;
 pub(crate) const GAP: f64 = 4.0;
 pub(crate) const TICK: f64 = 2.5;
 
-/// Where everything of a panel lies.
+/// Where everything of a map lies.
 pub(crate) struct Layout {
     cell: (f64, f64),
     rows: Labels,
     columns: Labels,
     /// Left upper corner of the cells.
-    corner: (f64, f64),
+    pub(crate) corner: (f64, f64),
     pub(crate) size: (f64, f64),
 }
 
@@ -151,12 +151,7 @@ impl HeatMap {
         })
     }
 
-    /// Up to where the title goes, if it may go on beyond the map.
-    pub(crate) fn title_end(&self, layout: &Layout, font: f64) -> f64 {
-        layout.corner.0 + text_width(&visible(&self.title), font) + GAP
-    }
-
-    /// Draws the panel with its left upper corner at a place; `room` is the
+    /// Draws the map with its left upper corner at a place; `room` is the
     /// width that its title may take.
     pub(crate) fn draw(
         &self,

@@ -65,6 +65,14 @@ impl Range {
     }
 }
 
+/// Colours that stay apart for colour-blind readers (after Okabe and Ito).
+const SERIES: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#5a5a5a"];
+
+/// The colour of a chart's series by its place.
+pub(crate) fn series_color(index: usize) -> &'static str {
+    SERIES[index % SERIES.len()]
+}
+
 /// `#rrggbb`.
 pub(crate) fn hex(color: Color) -> String {
     format!("#{color:x}")

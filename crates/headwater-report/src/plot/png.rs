@@ -1,10 +1,11 @@
 use std::sync::{Arc, LazyLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::fontdb::Database;
+use resvg::usvg::fontdb::{Database, ID};
 use resvg::usvg::{Options, Tree};
 
-use super::text::{FONT, is_covered};
+use super::font::{FONT, resolver};
+use super::text::is_covered;
 use crate::Error;
 
 /// No picture on paper or on a screen needs more.
@@ -12,19 +13,24 @@ const MAX_SIDE: f64 = 30_000.0;
 /// Dots that usvg gives an inch unless told otherwise.
 const USVG_DPI: f64 = 96.0;
 
-/// The font that the crate carries.
-static OWN: LazyLock<Arc<Database>> = LazyLock::new(|| Arc::new(own()));
+/// The font that the crate carries, with its number.
+static OWN: LazyLock<(Arc<Database>, ID)> = LazyLock::new(|| fonts(own()));
 /// The same and the system's, which take a while to find.
-static ALL: LazyLock<Arc<Database>> = LazyLock::new(|| {
-    let mut fonts = own();
-    fonts.load_system_fonts();
-    Arc::new(fonts)
+static ALL: LazyLock<(Arc<Database>, ID)> = LazyLock::new(|| {
+    let mut all = own();
+    all.load_system_fonts();
+    fonts(all)
 });
 
 fn own() -> Database {
     let mut fonts = Database::new();
-    fonts.load_font_data(FONT.to_vec());
+    fonts.load_font_data(FONT.clone());
     fonts
+}
+
+fn fonts(fonts: Database) -> (Arc<Database>, ID) {
+    let own = fonts.faces().next().expect("the font is a constant").id;
+    (Arc::new(fonts), own)
 }
 
 /// Draws an SVG document as PNG, with so many dots an inch.
@@ -36,10 +42,10 @@ fn own() -> Database {
 /// # Errors
 /// No SVG document, and a picture of more than 30000 pixels across.
 pub fn png(svg: &str, dots_an_inch: f64) -> Result<Vec<u8>, Error> {
-    let fonts = if is_covered(svg) { &OWN } else { &ALL };
+    let (fonts, own) = if is_covered(svg) { &*OWN } else { &*ALL };
     let options = Options {
         fontdb: Arc::clone(fonts),
-        font_family: "Noto Sans".to_owned(),
+        font_resolver: resolver(*own),
         ..Options::default()
     };
     let tree = Tree::from_str(svg, &options).map_err(|source| Error::NotSvg {

@@ -53,8 +53,12 @@ impl Svg {
     }
 
     pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64)) {
+        self.colored_line(from, to, INK);
+    }
+
+    pub(crate) fn colored_line(&mut self, from: (f64, f64), to: (f64, f64), color: &str) {
         self.push(format_args!(
-            "<path d=\"M{} {}L{} {}\" stroke=\"{INK}\" stroke-width=\"0.5\"/>",
+            "<path d=\"M{} {}L{} {}\" stroke=\"{color}\" stroke-width=\"0.5\"/>",
             number(from.0),
             number(from.1),
             number(to.0),

@@ -1,20 +1,13 @@
 //! Text: how wide it is, and how it is made safe to draw.
 
-use std::sync::LazyLock;
+use super::font::FACE;
 
-use ttf_parser::Face;
-
-/// The font that widths are measured in and that PNG files are drawn with.
-pub(crate) const FONT: &[u8] = ttf_noto_sans::REGULAR;
 /// Where a viewer lacks that font its own narrower ones come before the generic family.
 pub(crate) const FAMILY: &str = "Noto Sans, Open Sans, Helvetica, Arial, sans-serif";
 /// What is cut off ends so.
 const ELLIPSIS: char = '…';
 /// Other fonts are a little wider or narrower than the one measured.
 const ALLOWANCE: f64 = 1.04;
-
-static FACE: LazyLock<Face<'static>> =
-    LazyLock::new(|| Face::parse(FONT, 0).expect("the font is a constant"));
 
 /// Whether the font that the crate carries has every character.
 pub(crate) fn is_covered(text: &str) -> bool {
@@ -59,9 +52,12 @@ pub(crate) fn visible(text: &str) -> String {
     visible.collect()
 }
 
-/// Marks of direction, line separators and what XML forbids.
+/// Marks of direction, what has no shape of its own, line separators and what
+/// XML forbids. Characters that join their neighbours stay: scripts and
+/// pictures are made with them.
 fn is_unprintable(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// The text, cut to a width in units of `size`'s.
@@ -121,8 +117,8 @@ mod tests {
     fn every_text_is_safe_in_xml() {
         assert_eq!(escaped("<a b=\"c\">&"), "&lt;a b=&quot;c&quot;&gt;&amp;");
         assert_eq!(
-            escaped("a\u{0}b\u{1b}\n\u{ffff}\u{202e}"),
-            "a\u{fffd}b\u{fffd}¶\u{fffd}\u{fffd}"
+            escaped("a\u{0}b\u{1b}\n\u{ffff}\u{202e}\u{feff}"),
+            "a\u{fffd}b\u{fffd}¶\u{fffd}\u{fffd}\u{fffd}"
         );
     }
 
