@@ -5,10 +5,10 @@ mod accuracy;
 mod bench;
 mod checksum;
 mod child;
-mod figures;
 mod fixtures;
 mod memory;
 mod minilm;
+mod outside;
 mod random_model;
 mod report_test;
 mod reproduce;
@@ -44,6 +44,8 @@ enum Command {
     /// One measurement of `bench`, in a process of its own
     #[command(hide = true)]
     BenchStartUp(bench::StartUpOptions),
+    /// Build a program outside of this workspace with the lines of the README, and time it
+    Outside(outside::Options),
     /// Open reports in headless Chromium, compare what they show with the analysis files, and print how fast they are
     ReportTest(report_test::Options),
 }
@@ -73,6 +75,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Memory(options) => memory::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::BenchStartUp(options) => bench::start_up_parts(&options),
+        Command::Outside(options) => outside::run(&options),
         Command::ReportTest(options) => report_test::run(&options),
     }
 }
@@ -82,6 +85,14 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask lies in the repository")
+}
+
+/// Where Cargo puts what it builds.
+fn cargo_target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => repository().join(folder),
+        None => target(),
+    }
 }
 
 /// Where what is made goes.
