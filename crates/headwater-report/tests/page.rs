@@ -1,6 +1,7 @@
 //! What a page shows, in a browser: run where Chromium is there, and demanded
 //! where `HEADWATER_BROWSER` names it. `cargo xtask report-test` asks more of
 //! pages, and needs more.
+#![allow(clippy::print_stderr)]
 
 use std::path::PathBuf;
 use std::process::Command;
