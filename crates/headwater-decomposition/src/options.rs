@@ -12,7 +12,8 @@ pub enum BiasTreatment {
     #[default]
     Player,
     /// Fixed inside g: the path starts at β = b_i W_1 + b_1, and all of g(β)
-    /// belongs to the bias. The slope is `(g(p) − g(β)) / (p − β)`.
+    /// belongs to the bias. The slope is `(g(p) − g(β)) / (p − β)`: integrated
+    /// gradients of the block with the parts as inputs, as captum computes them.
     Fixed,
 }
 
