@@ -58,13 +58,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     fs::copy(versions, project.path().join("Cargo.lock"))?;
 
     let target = crate::cargo_target();
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .arg("build")
         .env("CARGO_TARGET_DIR", &target)
         .current_dir(project.path())
-        .status()
+        .output()
         .context("cannot run cargo")?;
-    ensure!(status.success(), "the project outside does not build");
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "the project outside does not build: {said}"
+    );
+    let warned = said.contains("is built without optimisation");
+    ensure!(
+        warned == options.without_profile,
+        "cargo should warn of arithmetic without optimisation where it is, and only there: {said}"
+    );
 
     let mut quickest = Duration::MAX;
     for _ in 0..RUNS {
