@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use headwater::{Analysis, Analyzer, ArrayKey, Input, Request};
+use headwater::{Analysis, Analyzer, ArrayKey};
 use headwater_report::Report;
 use serde_json::Value;
 
@@ -80,16 +80,8 @@ fn seen(report: Report) -> Option<Value> {
 fn analysis() -> Analysis {
     let model = headwater_fixtures::bundled_bert();
     let analyzer = Analyzer::from_pretrained(model.to_str().unwrap()).unwrap();
-    let request = Request {
-        quantities: Report::quantities(),
-        ..Request::default()
-    };
-    let input = Input::from("The girl near the sisters is clever.");
-    let input = analyzer.encode(&input).unwrap();
-    analyzer
-        .analyze_tokenized(&[input], &request)
-        .unwrap()
-        .remove(0)
+    let text = "The girl near the sisters is clever.";
+    analyzer.analyze(text).unwrap()
 }
 
 fn report(title: &str, analysis: Analysis) -> Report {
