@@ -11,8 +11,7 @@ use crate::host_tensor::first_not_finite;
 use crate::resolve::{resolve, tied};
 use crate::weights::{Entry, Weights};
 use crate::{
-    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, Tokenizer, hub,
-    tokenizer_json,
+    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, TextTokenizer, hub,
 };
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
@@ -285,13 +284,13 @@ impl Checkpoint {
         self.weights.checksum.bytes_read.clone()
     }
 
-    /// Reads `tokenizer.json`, with padding and truncation switched off.
+    /// Reads the tokenizer of texts.
     ///
     /// # Errors
     ///
-    /// Where there is none, or none that the tokenizers library understands.
-    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
-        tokenizer_json::read(&self.directory)
+    /// As [`TextTokenizer::open`].
+    pub fn tokenizer(&self) -> Result<TextTokenizer, Error> {
+        TextTokenizer::open(&self.directory)
     }
 }
 

@@ -306,7 +306,11 @@ pub enum Error {
     },
 
     /// The directory has no `tokenizer.json`.
-    #[error("no tokenizer.json in {directory:?}; give token ids instead of text, which needs none")]
+    #[error(
+        "no tokenizer.json in {directory:?}; make one in Python: \
+         transformers.AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR), or give token ids \
+         instead of text, which need none"
+    )]
     MissingTokenizer {
         /// The checkpoint's directory.
         directory: PathBuf,
@@ -318,6 +322,85 @@ pub enum Error {
         path: PathBuf,
         /// What the tokenizers library said.
         source: Source,
+    },
+    /// The tokenizers library does not take what the settings ask for.
+    #[error("the settings beside tokenizer.json do not fit it; give token ids instead of text")]
+    UnusableTokenizer {
+        /// What the tokenizers library said.
+        source: Source,
+    },
+    /// A setting of the tokenizer has a value that it cannot have.
+    #[error("{file}: {field:?} is {value}, but has to be {expected}")]
+    InvalidTokenizerSetting {
+        /// The file.
+        file: &'static str,
+        /// The field.
+        field: String,
+        /// Its value, as JSON.
+        value: String,
+        /// What was expected, in words.
+        expected: &'static str,
+    },
+    /// The tokenizer's files contradict each other, and transformers has no one
+    /// answer to it.
+    #[error("{what}; {remedy}")]
+    ContradictoryTokenizer {
+        /// What contradicts what.
+        what: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A token has another id than its file says.
+    #[error(
+        "{file} has token {token:?} at id {stated}, {why}; correct the file, or give token ids instead \
+         of text"
+    )]
+    RenumberedToken {
+        /// The file.
+        file: &'static str,
+        /// The token.
+        token: String,
+        /// Its id by the file.
+        stated: u32,
+        /// What else the vocabulary says.
+        why: String,
+    },
+    /// The tokenizer is read by a class that is not known here.
+    #[error(
+        "tokenizer class {class:?} is not supported; save the tokenizer with it, and set \
+         \"tokenizer_class\" in tokenizer_config.json to \"PreTrainedTokenizerFast\" if tokenizer.json \
+         alone gives the same ids, or give token ids instead of text"
+    )]
+    UnknownTokenizerClass {
+        /// `tokenizer_class` of `tokenizer_config.json` or `config.json`.
+        class: String,
+    },
+    /// The tokenizer is a program of the model's own.
+    #[error(
+        "\"auto_map\" in tokenizer_config.json names a tokenizer of the model's own code, which is not \
+         run; give token ids instead of text"
+    )]
+    CustomTokenizer,
+    /// Nothing names the language of a target.
+    #[error(
+        "nothing says which language the target is in: no \"tgt_lang\" in tokenizer_config.json, and \
+         neither \"forced_bos_token_id\" nor \"decoder_start_token_id\" is a language's; name the \
+         target's language"
+    )]
+    NoTargetLanguage,
+    /// Two files name different languages of targets.
+    #[error(
+        "{first} says that targets are in {one:?}, {second} in {other:?}; name the target's language"
+    )]
+    TwoTargetLanguages {
+        /// Field and file.
+        first: &'static str,
+        /// Its language.
+        one: String,
+        /// Field and file.
+        second: &'static str,
+        /// Its language.
+        other: String,
     },
 
     /// A file that a translation model's tokenizer needs is not there.

@@ -143,6 +143,30 @@ impl GenerationSettings {
     pub fn read_start_token(directory: impl AsRef<Path>) -> Result<u32, Error> {
         Fields::read(directory.as_ref())?.start_token()
     }
+
+    /// The tokens that a target begins with, by field: where a model has many
+    /// languages, one of them may be a language's.
+    ///
+    /// `None` where a field is not set, or neither file is there.
+    pub(crate) fn read_first_tokens(
+        directory: &Path,
+    ) -> Result<[(&'static str, Option<u32>); 2], Error> {
+        let fields = match Fields::read(directory) {
+            Err(Error::MissingConfig { .. }) => None,
+            fields => Some(fields?),
+        };
+        let first = |field: &'static str| match &fields {
+            Some(fields) => Ok::<_, Error>(fields.ids(field)?.first().copied()),
+            None => Ok(None),
+        };
+        Ok([
+            ("\"forced_bos_token_id\"", first("forced_bos_token_id")?),
+            (
+                "\"decoder_start_token_id\"",
+                first("decoder_start_token_id")?,
+            ),
+        ])
+    }
 }
 
 /// The fields of one of the two files, and what the other says of the model.

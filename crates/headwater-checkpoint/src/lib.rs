@@ -14,7 +14,7 @@ mod layout;
 mod mapped;
 mod nearest;
 mod resolve;
-mod tokenizer_json;
+mod tokenizer;
 mod translation;
 mod weights;
 pub mod wiring;
@@ -28,9 +28,8 @@ pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
 pub use mapped::MappedTensor;
-pub use translation::{Side, TokenizedText, TranslationTokenizer};
+pub use tokenizer::{TextTokenizer, TokenizedText};
+pub use translation::{Side, TranslationTokenizer};
 
 /// Element types a file can hold; parameters are `F16`, `BF16`, `F32` or `F64`.
 pub use safetensors::Dtype;
-/// What [`Checkpoint::tokenizer`] returns.
-pub use tokenizers::Tokenizer;

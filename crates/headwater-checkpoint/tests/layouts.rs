@@ -5,7 +5,10 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{config, names, serialize, shards, tensors, tokenizer, value, write, write_plain};
+use common::{
+    config, names, serialize, shards, tensors, tokenizer, tokenizer_config, value, write,
+    write_plain,
+};
 use headwater_checkpoint::{
     Activation, Architecture, Arrangement, Checkpoint, Dtype, Family, HubOptions, Positions,
 };
@@ -171,15 +174,14 @@ fn a_directory_is_no_hub_id() {
 fn tokenizer_neither_pads_nor_truncates() {
     let directory = tempfile::tempdir().unwrap();
     write_plain(directory.path());
-    fs::write(
-        directory.path().join("tokenizer.json"),
-        tokenizer().to_string(),
-    )
-    .unwrap();
+    let put = |file: &str, text: String| fs::write(directory.path().join(file), text).unwrap();
+    put("tokenizer.json", tokenizer().to_string());
+    put("tokenizer_config.json", tokenizer_config().to_string());
     let tokenizer = Checkpoint::open_directory(directory.path())
         .unwrap()
         .tokenizer()
         .unwrap();
-    let encoding = tokenizer.encode("rivers flow down", true).unwrap();
-    assert_eq!(encoding.get_ids(), [2, 3, 4]);
+    let text = tokenizer.encode("rivers flow down", None).unwrap();
+    assert_eq!(text.ids, [2, 3, 4]);
+    assert_eq!(text.offsets, [Some(0..6), Some(7..11), Some(12..16)]);
 }

@@ -14,12 +14,6 @@ pub enum Error {
     /// A layer could not be decomposed.
     #[error(transparent)]
     Decomposition(#[from] crate::decomposition::Error),
-    /// The text could not be tokenized.
-    #[error("the tokenizer failed on the text: {message}")]
-    Tokenization {
-        /// The tokenizer's own words.
-        message: String,
-    },
     /// A text without a single token of its own.
     #[error("the text is empty; give at least one word")]
     EmptyText,

@@ -1,4 +1,4 @@
-use crate::checkpoint::{Architecture, Checkpoint};
+use crate::checkpoint::{Architecture, Checkpoint, TextTokenizer};
 use crate::lazy::Lazy;
 use crate::transformer::TokenSequence;
 use crate::{Error, Stack};
@@ -151,7 +151,7 @@ impl<'a> Given<'a> {
 /// The tokenizer of a checkpoint, opened when the first text needs it: token
 /// ids work without one.
 pub(crate) struct LazyTokenizer {
-    tokenizer: Lazy<tokenizers::Tokenizer>,
+    tokenizer: Lazy<TextTokenizer>,
 }
 
 impl LazyTokenizer {
@@ -161,7 +161,7 @@ impl LazyTokenizer {
         }
     }
 
-    fn get(&self, checkpoint: &Checkpoint) -> Result<&tokenizers::Tokenizer, Error> {
+    fn get(&self, checkpoint: &Checkpoint) -> Result<&TextTokenizer, Error> {
         self.tokenizer
             .get_or_try_init(|| Ok(checkpoint.tokenizer()?))
     }
@@ -173,10 +173,8 @@ impl LazyTokenizer {
     ) -> Result<TokenizedInput, Error> {
         let architecture = checkpoint.architecture();
         let tokenized = match input {
-            Input::Text(text) => self.encode_text(checkpoint, text.as_str().into())?,
-            Input::Pair(text, pair) => {
-                self.encode_text(checkpoint, (text.as_str(), pair.as_str()).into())?
-            }
+            Input::Text(text) => self.encode_text(checkpoint, text, None)?,
+            Input::Pair(text, pair) => self.encode_text(checkpoint, text, Some(pair))?,
             Input::Ids {
                 input_ids,
                 token_type_ids,
@@ -184,7 +182,7 @@ impl LazyTokenizer {
                 let tokenizer = self.get(checkpoint).ok();
                 let token = |&id: &u32| {
                     tokenizer
-                        .and_then(|tokenizer| tokenizer.id_to_token(id))
+                        .and_then(|tokenizer| tokenizer.token(id))
                         .unwrap_or_else(|| id.to_string())
                 };
                 TokenizedInput {
@@ -198,12 +196,10 @@ impl LazyTokenizer {
             Input::Tokens(tokens) => {
                 let tokenizer = self.get(checkpoint)?;
                 let id = |(position, token): (usize, &String)| {
-                    tokenizer
-                        .token_to_id(token)
-                        .ok_or_else(|| Error::UnknownToken {
-                            token: token.clone(),
-                            position,
-                        })
+                    tokenizer.id(token).ok_or_else(|| Error::UnknownToken {
+                        token: token.clone(),
+                        position,
+                    })
                 };
                 let input_ids: Vec<u32> = tokens
                     .iter()
@@ -224,34 +220,26 @@ impl LazyTokenizer {
     fn encode_text(
         &self,
         checkpoint: &Checkpoint,
-        text: tokenizers::EncodeInput<'_>,
+        text: &str,
+        pair: Option<&str>,
     ) -> Result<TokenizedInput, Error> {
-        let encoding =
-            self.get(checkpoint)?
-                .encode(text, true)
-                .map_err(|error| Error::Tokenization {
-                    message: error.to_string().replace('\n', " "),
-                })?;
-        if encoding
-            .get_special_tokens_mask()
-            .iter()
-            .all(|&special| special == 1)
-        {
+        let text = self.get(checkpoint)?.encode(text, pair)?;
+        if text.offsets.iter().all(Option::is_none) {
             return Err(Error::EmptyText);
         }
         Ok(TokenizedInput {
-            input_ids: encoding.get_ids().to_vec(),
-            token_type_ids: token_types(checkpoint.architecture(), encoding.get_type_ids()),
-            tokens: encoding.get_tokens().to_vec(),
+            token_type_ids: token_types(checkpoint.architecture(), text.token_type_ids),
+            input_ids: text.ids,
+            tokens: text.tokens,
         })
     }
 }
 
 /// Tokenizer files number the two texts of a pair even for models that have no
 /// second token type (DistilBERT); such models take zeros.
-fn token_types(architecture: &Architecture, type_ids: &[u32]) -> Vec<u32> {
+fn token_types(architecture: &Architecture, type_ids: Vec<u32>) -> Vec<u32> {
     if architecture.token_types > 1 {
-        type_ids.to_vec()
+        type_ids
     } else {
         vec![0; type_ids.len()]
     }

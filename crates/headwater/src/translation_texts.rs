@@ -15,8 +15,6 @@ pub(crate) struct TranslationTexts {
     directory: PathBuf,
     start: Start,
     tokenizer: Lazy<TranslationTokenizer>,
-    /// The language of translations, where one was chosen.
-    target_language: Option<String>,
 }
 
 /// The token that a decoder starts with.
@@ -36,19 +34,21 @@ impl TranslationTexts {
                 _ => Start::Configured,
             },
             tokenizer: Lazy::new(),
-            target_language: None,
         }
     }
 
-    /// How the model's makers want it to generate, in the language that was chosen.
+    /// How the model's makers want it to generate, in the language that targets are in.
     pub(crate) fn generation_settings(&self) -> Result<GenerationSettings, Error> {
         let mut settings = GenerationSettings::read(&self.directory)?;
-        let Some(code) = &self.target_language else {
+        // Token ids are translated without a tokenizer, as the settings stand.
+        let Ok(tokenizer) = self.tokenizer() else {
             return Ok(settings);
         };
-        let tokenizer = self.tokenizer()?;
-        let language = tokenizer.id(Side::Target, code);
         // Marian's source says what to translate into, and no target has a mark.
+        let language = tokenizer.target_language()?;
+        if language.is_none() {
+            return Ok(settings);
+        }
         match tokenizer.encode_target("")?.ids[..] {
             // In front of the text, as with mBART-50: the first that is generated.
             [first, ..] if Some(first) == language => settings.forced_bos_token_id = language,
@@ -73,7 +73,6 @@ impl TranslationTexts {
         }
         if let Some(code) = target {
             tokenizer = tokenizer.with_target_language(code)?;
-            self.target_language = Some(code.to_owned());
         }
         self.tokenizer = Lazy::from(tokenizer);
         Ok(())
@@ -88,13 +87,13 @@ impl TranslationTexts {
             .get_or_try_init(|| Ok(TranslationTokenizer::open(&self.directory)?))
     }
 
-    /// What texts have beside their words: end marks and language codes.
-    pub(crate) fn marks(&self) -> Result<TokenizedPair, Error> {
+    /// What texts of a side have beside their words: end marks and language codes.
+    pub(crate) fn marks(&self, side: Side) -> Result<TokenizedInput, Error> {
         let tokenizer = self.tokenizer()?;
-        Ok(TokenizedPair {
-            source: tokenized(tokenizer.encode_source("")?),
-            target: tokenized(tokenizer.encode_target("")?),
-        })
+        Ok(tokenized(match side {
+            Side::Source => tokenizer.encode_source("")?,
+            Side::Target => tokenizer.encode_target("")?,
+        }))
     }
 
     /// What the encoder reads.

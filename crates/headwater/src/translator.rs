@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::checkpoint::{Architecture, Checkpoint};
+use crate::checkpoint::{Architecture, Checkpoint, Side};
 use crate::file::Store;
 use crate::input::Given;
 use crate::key::Stack;
@@ -81,7 +81,10 @@ impl Translator {
     }
 
     /// Says which languages texts are in, for tokenizers that mark them
-    /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the model's files.
+    /// (`en_XX` and `de_DE` with mBART); `None` leaves it to the model's files:
+    /// the target's language is then `tgt_lang` of `tokenizer_config.json`, or that
+    /// of `forced_bos_token_id` or `decoder_start_token_id`. Texts of targets are
+    /// refused where none of them names a language, or two name two.
     /// [`Translator::translate`] translates into the target's language.
     ///
     /// # Errors
@@ -92,7 +95,15 @@ impl Translator {
         target: Option<&str>,
     ) -> Result<Self, Error> {
         self.texts.set_languages(source, target)?;
-        self.check(&self.texts.marks()?)?;
+        for (side, stack, chosen) in [
+            (Side::Source, self.model.encoder(), source),
+            (Side::Target, self.model.decoder(), target),
+        ] {
+            if chosen.is_some() {
+                let marks = self.texts.marks(side)?;
+                marks.sequence().validate(stack.architecture(), 0)?;
+            }
+        }
         Ok(self)
     }
 

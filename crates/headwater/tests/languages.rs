@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use headwater::checkpoint::Error as Checkpoint;
 use headwater::metrics::WordGroups;
 use headwater::{Aligner, Error, Input, TokenizedInput, Translator};
 use headwater_fixtures::{golden, root};
@@ -153,14 +154,78 @@ fn language_codes_go_where_mbart_has_them() {
     let pair = from_german.encode(&"Tal".into(), &"Tal".into()).unwrap();
     assert_eq!(pair.source.input_ids.last(), Some(&141));
     assert_eq!(pair.target.input_ids[0], 142);
-    // Without a word about it, the tokenizer's.
-    let pair = translator(&directory)
-        .encode(&"Tal".into(), &"Tal".into())
-        .unwrap();
-    assert_eq!(
-        (pair.source.input_ids.last(), pair.target.input_ids[0]),
-        (Some(&142), 142)
+    // Without a word about it, the tokenizer's source, and no target.
+    let silent = translator(&directory);
+    let error = silent.encode(&"Tal".into(), &"Tal".into()).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Checkpoint(Checkpoint::NoTargetLanguage)
+    ));
+    let pair = silent.encode(&"Tal".into(), &vec![142, 96].into()).unwrap();
+    assert_eq!(pair.source.input_ids.last(), Some(&142));
+}
+
+/// In one direction, the model's files name the target's language: each of
+/// three ways is one, and the same to a given target as to a translation.
+#[test]
+fn the_files_name_the_language_of_targets() {
+    let code_behind = |change: fn(&Path)| {
+        let directory = model("mbart", 144);
+        change(directory.path());
+        directory
+    };
+    let settings = |directory: &Path, value: Value| {
+        fs::write(directory.join("tokenizer_config.json"), value.to_string()).unwrap();
+    };
+    let by_settings = model("mbart", 144);
+    settings(
+        by_settings.path(),
+        json!({"src_lang": "en_XX", "tgt_lang": "de_DE"}),
     );
+    let by_start = code_behind(|directory| {
+        change(directory, "generation_config.json", |fields| {
+            fields["decoder_start_token_id"] = json!(141);
+            fields
+                .as_object_mut()
+                .unwrap()
+                .remove("forced_bos_token_id");
+        });
+    });
+    let by_first = code_behind(|directory| {
+        change(directory, "generation_config.json", |fields| {
+            fields["forced_bos_token_id"] = json!(141);
+        });
+    });
+    let source = Input::from("Das Wasser steigt");
+    for directory in [&by_settings, &by_start, &by_first] {
+        let translator = translator(directory);
+        let pair = translator.encode(&source, &"Tal".into()).unwrap();
+        assert_eq!(pair.source.input_ids.last(), Some(&142));
+        assert_eq!(pair.target.input_ids[0], 141);
+        let aligned = translator.encode_parallel("Tal", "Tal").unwrap();
+        assert_eq!(aligned.tokens.target.input_ids[0], 141);
+        let found = translator.translate(&source, Some(1)).unwrap();
+        assert_eq!(found.ids[0], 141);
+        assert_ne!(found.ids[1], 49);
+        // What is said on top of it wins.
+        let translator = translator.with_languages(None, Some("en_XX")).unwrap();
+        let pair = translator.encode(&source, &"Tal".into()).unwrap();
+        assert_eq!(pair.target.input_ids[0], 142);
+    }
+    // Two files that name two.
+    settings(by_first.path(), json!({"tgt_lang": "en_XX"}));
+    let two = translator(&by_first);
+    for error in [
+        two.encode(&source, &"Tal".into()).unwrap_err(),
+        two.encode_parallel("Tal", "Tal").err().unwrap(),
+        two.translate(&source, None).err().unwrap(),
+    ] {
+        let message = error.to_string();
+        assert!(
+            message.contains("en_XX") && message.contains("de_DE"),
+            "{message}"
+        );
+    }
 }
 
 #[test]
@@ -185,22 +250,20 @@ fn the_chosen_language_is_translated_into() {
             assert_eq!(found.pair.target.tokens[0], code);
         }
     }
-    // The model's files say `</s>`, then token 49.
+    // The model's files say `</s>`, then token 49, which is no language's.
     let directory = model("mbart", 144);
     let found = translator(&directory).translate(&source, Some(1));
-    assert_eq!(found.unwrap().ids[..2], [2, 49]);
+    let error = found.err().unwrap().to_string();
+    assert!(error.contains("which language the target is in"), "{error}");
 }
 
 /// mBART-50 has the codes in front, and generates the target's first.
 #[test]
 fn codes_in_front_are_generated_first() {
     let directory = model("mbart", 144);
-    change(directory.path(), "tokenizer.json", |tokenizer| {
-        let text = tokenizer["post_processor"]["single"]
-            .as_array_mut()
-            .unwrap();
-        text.rotate_right(1);
-    });
+    let settings = json!({"tokenizer_class": "MBart50TokenizerFast", "src_lang": "en_XX"});
+    let path = directory.path().join("tokenizer_config.json");
+    fs::write(path, settings.to_string()).unwrap();
     let translator = translator(&directory)
         .with_languages(None, Some("de_DE"))
         .unwrap();

@@ -68,10 +68,10 @@ pub(super) fn fixture(name: &str) -> PathBuf {
 /// The special tokens of the model's vocabulary.
 pub(super) fn special_tokens(analyzer: &Analyzer) -> anyhow::Result<SpecialTokens> {
     let tokenizer = analyzer.checkpoint().tokenizer()?;
-    let known = |token: &str| tokenizer.token_to_id(token).is_some();
+    let known = |token: &str| tokenizer.id(token).is_some();
     let all = [SpecialTokens::bert(), SpecialTokens::roberta()]
         .into_iter()
-        .find(|special| special.to_ids(|token| tokenizer.token_to_id(token)).is_ok());
+        .find(|special| special.to_ids(|token| tokenizer.id(token)).is_ok());
     if let Some(special) = all {
         return Ok(special);
     }

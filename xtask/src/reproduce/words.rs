@@ -11,9 +11,9 @@ pub(crate) struct Words<'a> {
 
 impl<'a> Words<'a> {
     pub(crate) fn of(analyzer: &Analyzer, special: &'a SpecialTokens) -> anyhow::Result<Self> {
-        let vocabulary = analyzer.checkpoint().tokenizer()?.get_vocab(true);
+        let vocabulary: Vec<String> = analyzer.checkpoint().tokenizer()?.vocabulary().collect();
         Ok(Self {
-            marks: marks(vocabulary.keys().map(String::as_str)),
+            marks: marks(vocabulary.iter().map(String::as_str)),
             special,
         })
     }

@@ -32,8 +32,19 @@ fn optional_files(family: Family) -> &'static [&'static str] {
             "tokenizer_config.json",
             "generation_config.json",
         ],
-        Family::Bart | Family::Mbart => &["tokenizer.json", "generation_config.json"],
-        _ => &["tokenizer.json"],
+        Family::Bart | Family::Mbart => &[
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "generation_config.json",
+        ],
+        _ => &[
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "added_tokens.json",
+        ],
     }
 }
 

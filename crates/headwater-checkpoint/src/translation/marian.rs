@@ -8,11 +8,11 @@ use std::path::Path;
 use sentencepiece_rs::SentencePieceProcessor;
 use serde_json::{Map, Value};
 
+use super::Side;
 use super::spans::Words;
-use super::{Side, TokenizedText};
-use crate::Error;
 use crate::config::read_json;
 use crate::nearest::nearest;
+use crate::{Error, TokenizedText};
 
 const UNKNOWN: &str = "<unk>";
 const END: &str = "</s>";
@@ -63,8 +63,8 @@ impl Vocabulary {
 
     fn push(&self, tokenized: &mut TokenizedText, piece: &str, offsets: Range<usize>) {
         match self.ids.get(piece) {
-            Some(&id) => tokenized.push(id, piece, Some(offsets)),
-            None => tokenized.push(self.unknown, UNKNOWN, Some(offsets)),
+            Some(&id) => tokenized.push(id, piece, Some(offsets), SPECIAL.contains(&piece)),
+            None => tokenized.push(self.unknown, UNKNOWN, Some(offsets), true),
         }
     }
 }
@@ -129,7 +129,7 @@ impl MarianTokenizer {
     pub(super) fn encode(&self, side: Side, text: &str) -> Result<TokenizedText, Error> {
         let mut tokenized = TokenizedText::default();
         if let (Side::Source, Some((id, code))) = (side, &self.language) {
-            tokenized.push(*id, code, None);
+            tokenized.push(*id, code, None, true);
         }
         let mut here = 0;
         loop {
@@ -145,7 +145,7 @@ impl MarianTokenizer {
             let vocabulary = self.vocabulary(side);
             vocabulary.push(&mut tokenized, &text[range.clone()], range);
         }
-        tokenized.push(self.vocabulary(side).end, END, None);
+        tokenized.push(self.vocabulary(side).end, END, None, true);
         Ok(tokenized)
     }
 
@@ -205,6 +205,11 @@ impl MarianTokenizer {
 
     pub(super) fn token(&self, side: Side, id: u32) -> Option<&str> {
         self.vocabulary(side).tokens.get(&id).map(String::as_str)
+    }
+
+    pub(super) fn is_special(&self, side: Side, id: u32) -> bool {
+        self.token(side, id)
+            .is_some_and(|token| SPECIAL.contains(&token))
     }
 
     pub(super) fn id(&self, side: Side, token: &str) -> Option<u32> {

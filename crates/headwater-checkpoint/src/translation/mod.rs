@@ -3,11 +3,11 @@
 mod marian;
 mod shared;
 mod spans;
+mod target_language;
 
-use std::ops::Range;
 use std::path::Path;
 
-use crate::Error;
+use crate::{Error, TokenizedText};
 use marian::MarianTokenizer;
 use shared::SharedTokenizer;
 
@@ -30,32 +30,6 @@ pub struct TranslationTokenizer(Kind);
 enum Kind {
     Marian(Box<MarianTokenizer>),
     Shared(Box<SharedTokenizer>),
-}
-
-/// A text as the model reads it, end mark and language codes included.
-///
-/// All three lists have one entry a token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenizedText {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// Tokens; what the vocabulary does not have is `<unk>`.
-    pub tokens: Vec<String>,
-    /// The bytes of the text that the token was made from; `None` for a token
-    /// that was added to the text.
-    ///
-    /// A token that stands for nothing but the space before a word has an empty
-    /// range at the word's start. In Marian texts, the pieces of a word that
-    /// normalization changes (`ﬁnd` to `find`) all have the range of the word.
-    pub offsets: Vec<Option<Range<usize>>>,
-}
-
-impl TokenizedText {
-    fn push(&mut self, id: u32, token: impl Into<String>, offsets: Option<Range<usize>>) {
-        self.ids.push(id);
-        self.tokens.push(token.into());
-        self.offsets.push(offsets);
-    }
 }
 
 /// One side of a translation.
@@ -100,7 +74,8 @@ impl TranslationTokenizer {
     }
 
     /// Says which language source texts are in, for tokenizers that mark it:
-    /// `en_XX` with mBART. Otherwise it is the one that `tokenizer.json` names.
+    /// `en_XX` with mBART. Otherwise it is `src_lang` of `tokenizer_config.json`,
+    /// or `en_XX`.
     ///
     /// # Errors
     ///
@@ -112,8 +87,10 @@ impl TranslationTokenizer {
     /// Says which language target texts are in, for tokenizers that mark it:
     /// `de_DE` with mBART, which marks it in the target, and `deu` with a Marian
     /// model for several languages, whose source texts then begin with
-    /// `>>deu<<`. Otherwise it is the one that `tokenizer.json` names, or that a
-    /// text for Marian begins with.
+    /// `>>deu<<`. Otherwise it is what a text for Marian begins with, or the one
+    /// language that the files of an mBART name: `tgt_lang` in
+    /// `tokenizer_config.json`, or the token of `forced_bos_token_id` or
+    /// `decoder_start_token_id`.
     ///
     /// # Errors
     ///
@@ -144,7 +121,8 @@ impl TranslationTokenizer {
     ///
     /// # Errors
     ///
-    /// Where the tokenizer cannot encode it.
+    /// Where the tokenizer cannot encode it, or marks the target's language and
+    /// nothing names it.
     pub fn encode_target(&self, text: &str) -> Result<TokenizedText, Error> {
         self.encode(Side::Target, text)
     }
@@ -153,6 +131,18 @@ impl TranslationTokenizer {
         match &self.0 {
             Kind::Marian(marian) => marian.encode(side, text),
             Kind::Shared(shared) => shared.encode(side, text),
+        }
+    }
+
+    /// The token of the target's language, for tokenizers that mark it in targets.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing names the language, or two files name two.
+    pub fn target_language(&self) -> Result<Option<u32>, Error> {
+        match &self.0 {
+            Kind::Marian(_) => Ok(None),
+            Kind::Shared(shared) => shared.target_language(),
         }
     }
 
@@ -181,6 +171,14 @@ impl TranslationTokenizer {
         match &self.0 {
             Kind::Marian(marian) => marian.id(side, token),
             Kind::Shared(shared) => shared.id(token),
+        }
+    }
+
+    /// Whether the tokenizer counts the token of this id among its special ones.
+    pub fn is_special(&self, side: Side, id: u32) -> bool {
+        match &self.0 {
+            Kind::Marian(marian) => marian.is_special(side, id),
+            Kind::Shared(shared) => shared.is_special(id),
         }
     }
 }

@@ -2,98 +2,97 @@
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
-
-use super::{Side, TokenizedText};
+use super::Side;
+use super::target_language::{TargetLanguage, is_language};
 use crate::nearest::nearest;
-use crate::{Error, tokenizer_json};
+use crate::{Error, TextTokenizer, TokenizedText};
 
 /// One `tokenizer.json` for both sides, whose language codes may differ.
 #[derive(Clone, Debug)]
 pub(super) struct SharedTokenizer {
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     source_language: Option<(u32, String)>,
-    target_language: Option<(u32, String)>,
+    target_language: TargetLanguage,
 }
 
 impl SharedTokenizer {
     pub(super) fn open(directory: &Path) -> Result<Self, Error> {
+        let tokenizer = TextTokenizer::open(directory)?;
+        let target_language = match marks_language(&tokenizer)? {
+            true => TargetLanguage::of_files(directory, &tokenizer)?,
+            false => TargetLanguage::Unmarked,
+        };
         Ok(Self {
-            tokenizer: tokenizer_json::read(directory)?,
+            tokenizer,
             source_language: None,
-            target_language: None,
+            target_language,
         })
     }
 
     pub(super) fn set_language(&mut self, side: Side, code: &str) -> Result<(), Error> {
-        let marks_language = self.encode(side, "")?.tokens.iter().any(|t| is_language(t));
-        let known = self.tokenizer.get_added_tokens_decoder();
-        let codes = known.values().map(|token| token.content.as_str());
-        let codes = codes.filter(|token| marks_language && is_language(token));
-        match self.tokenizer.token_to_id(code) {
-            Some(id) if marks_language && is_language(code) => {
-                let language = match side {
-                    Side::Source => &mut self.source_language,
-                    Side::Target => &mut self.target_language,
-                };
-                *language = Some((id, code.to_owned()));
+        let marked = !matches!(self.target_language, TargetLanguage::Unmarked);
+        match self.tokenizer.id(code) {
+            Some(id) if marked && is_language(code) => {
+                let language = (id, code.to_owned());
+                match side {
+                    Side::Source => self.source_language = Some(language),
+                    Side::Target => self.target_language = TargetLanguage::Named(language),
+                }
                 Ok(())
             }
-            _ => Err(Error::UnknownLanguage {
-                side: side.name(),
-                code: code.to_owned(),
-                nearest: nearest(code, codes),
-            }),
+            _ => {
+                let codes = self.tokenizer.added_tokens();
+                let codes = codes.filter(|token| marked && is_language(token));
+                Err(Error::UnknownLanguage {
+                    side: side.name(),
+                    code: code.to_owned(),
+                    nearest: nearest(code, codes),
+                })
+            }
         }
     }
 
+    pub(super) fn target_language(&self) -> Result<Option<u32>, Error> {
+        Ok(self.target_language.named()?.map(|(id, _)| *id))
+    }
+
     pub(super) fn encode(&self, side: Side, text: &str) -> Result<TokenizedText, Error> {
-        let encoding = self
-            .tokenizer
-            .encode(text, true)
-            .map_err(|source| Error::Untokenizable { source })?;
         let language = match side {
-            Side::Source => &self.source_language,
-            Side::Target => &self.target_language,
+            Side::Source => self.source_language.as_ref(),
+            Side::Target => self.target_language.named()?,
         };
-        let mut tokenized = TokenizedText::default();
-        let added = encoding.get_special_tokens_mask().iter();
-        let places = encoding.get_offsets().iter().zip(added);
-        for (&id, (&(start, end), &added)) in encoding.get_ids().iter().zip(places) {
-            let token = self.token(id).unwrap_or_default();
-            let added = added == 1;
-            let offsets = (!added).then_some(start..end);
-            match language {
-                Some((id, code)) if added && is_language(&token) => {
-                    tokenized.push(*id, code, offsets);
-                }
-                _ => tokenized.push(id, token, offsets),
+        let mut tokenized = self.tokenizer.encode(text, None)?;
+        let Some((id, code)) = language else {
+            return Ok(tokenized);
+        };
+        for (place, offsets) in tokenized.offsets.iter().enumerate() {
+            if offsets.is_none() && is_language(&tokenized.tokens[place]) {
+                tokenized.ids[place] = *id;
+                tokenized.tokens[place] = code.clone();
             }
         }
         Ok(tokenized)
     }
 
     pub(super) fn decode(&self, ids: &[u32]) -> Result<String, Error> {
-        self.tokenizer
-            .decode(ids, true)
-            .map_err(|source| Error::Undecodable { source })
+        self.tokenizer.decode(ids)
     }
 
     pub(super) fn token(&self, id: u32) -> Option<String> {
-        self.tokenizer.id_to_token(id)
+        self.tokenizer.token(id)
     }
 
     pub(super) fn id(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
+        self.tokenizer.id(token)
+    }
+
+    pub(super) fn is_special(&self, id: u32) -> bool {
+        self.tokenizer.is_special(id)
     }
 }
 
-/// Whether a token is a language code of mBART, such as `en_XX`.
-fn is_language(token: &str) -> bool {
-    token.split_once('_').is_some_and(|(language, region)| {
-        matches!(language.len(), 2 | 3)
-            && region.len() == 2
-            && language.bytes().all(|byte| byte.is_ascii_lowercase())
-            && region.bytes().all(|byte| byte.is_ascii_uppercase())
-    })
+/// Whether texts carry the code of a language.
+fn marks_language(tokenizer: &TextTokenizer) -> Result<bool, Error> {
+    let marks = tokenizer.encode("", None)?.tokens;
+    Ok(marks.iter().any(|token| is_language(token)))
 }

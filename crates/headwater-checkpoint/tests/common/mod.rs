@@ -291,3 +291,9 @@ pub(crate) fn tokenizer() -> Value {
         }
     })
 }
+
+/// Says that [`tokenizer`] is to be read as it stands: BERT's class would make
+/// another one of it.
+pub(crate) fn tokenizer_config() -> Value {
+    json!({"tokenizer_class": "PreTrainedTokenizerFast"})
+}

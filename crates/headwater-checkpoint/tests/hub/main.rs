@@ -11,7 +11,7 @@ use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{config, fixture, serialize, shards, tensors, tokenizer};
+use common::{config, fixture, serialize, shards, tensors, tokenizer, tokenizer_config};
 use headwater_checkpoint::{
     Checkpoint, Dtype, Error, GenerationSettings, HubOptions, TranslationTokenizer,
 };
@@ -28,6 +28,10 @@ fn files() -> Files {
         (
             "tokenizer.json".into(),
             tokenizer().to_string().into_bytes(),
+        ),
+        (
+            "tokenizer_config.json".into(),
+            tokenizer_config().to_string().into_bytes(),
         ),
         ("model.safetensors".into(), weights),
     ])
@@ -107,7 +111,8 @@ fn download_then_cache_then_offline() {
             .directory()
             .ends_with(format!("models--owner--small-bert/snapshots/{COMMIT}"))
     );
-    assert!(checkpoint.tokenizer().is_ok());
+    // With its settings, without which it would be another one.
+    checkpoint.tokenizer().unwrap();
     let requests = server.take_requests();
     assert!(
         requests
