@@ -1,7 +1,8 @@
 //! What `config.json` says about a model, in one vocabulary for all families.
 
 use crate::wiring::{
-    AttentionSpec, Band, FeedForwardSpec, LayerSpec, NormSpec, PlainSpec, Sublayer,
+    self, AttentionSpec, Band, Counting, EmbeddingSpec, FeedForwardSpec, LayerSpec, NormSpec,
+    PlainSpec, Sinusoids, Sublayer,
 };
 
 /// The sizes and choices that fix a model's arithmetic.
@@ -55,6 +56,49 @@ impl Architecture {
     /// Width of one attention head, `d_model / n_heads`.
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads
+    }
+
+    /// How token ids become the first layer's input.
+    pub fn embeddings(&self) -> EmbeddingSpec {
+        let normed = match self.family {
+            Family::Bert
+            | Family::Roberta
+            | Family::DistilBert
+            | Family::Electra
+            | Family::Bart
+            | Family::Mbart => true,
+            Family::Gpt2 | Family::Opt | Family::Marian => false,
+        };
+        let positions = match self.positions {
+            Positions::Sinusoidal => wiring::Positions::Sinusoidal {
+                limit: self.max_positions,
+                first: self.position_offset,
+                frequencies: Sinusoids::ByWidth,
+            },
+            Positions::Learned => wiring::Positions::Learned {
+                rows: self.max_positions.saturating_add(self.position_offset),
+                first: self.position_offset,
+                counting: match self.family {
+                    Family::Roberta => Counting::Unpadded,
+                    _ => Counting::All,
+                },
+            },
+        };
+        EmbeddingSpec {
+            width: self.d_embedding,
+            scale: self.embedding_scale,
+            positions,
+            token_types: self.token_types,
+            norm: normed.then_some(NormSpec::layer(self.layer_norm_eps)),
+        }
+    }
+
+    /// The norm behind the last layer.
+    pub fn final_norm(&self) -> Option<NormSpec> {
+        match self.arrangement {
+            Arrangement::PostLn => None,
+            Arrangement::PreLn => Some(NormSpec::layer(self.layer_norm_eps)),
+        }
     }
 
     /// Layer `l` as wiring.

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use headwater::Segment;
-use headwater::checkpoint::Arrangement;
+use headwater::checkpoint::wiring::{
+    AttentionSpec, FeedForwardSpec, LayerSpec, NormSpec, PlainSpec, Sublayer,
+};
+use headwater::checkpoint::{Activation, Arrangement};
 use serde::Serialize;
 
 use crate::args::ModelsArgs;
@@ -118,11 +121,9 @@ impl Support {
                 Arrangement::PostLn => "post-LN",
                 Arrangement::PreLn => "pre-LN",
             },
-            scopes: slugs(&[Segment::Layer], self.arrangement),
-            decoder_scopes: (self.kind == Kind::EncoderDecoder).then(|| {
-                let decoder = [Segment::SelfAttention, Segment::CrossAttention];
-                slugs(&decoder, self.arrangement)
-            }),
+            scopes: slugs(&layer(self.arrangement, false)),
+            decoder_scopes: (self.kind == Kind::EncoderDecoder)
+                .then(|| slugs(&layer(self.arrangement, true))),
             golden: self.golden,
             trained: self.trained,
             note: self.note,
@@ -130,10 +131,24 @@ impl Support {
     }
 }
 
-fn slugs(segments: &[Segment], arrangement: Arrangement) -> Vec<&'static str> {
-    let scopes = segments
-        .iter()
-        .flat_map(|segment| segment.scopes(arrangement));
+/// A layer of an arrangement, of any size.
+fn layer(arrangement: Arrangement, cross: bool) -> LayerSpec {
+    let attention = AttentionSpec::new(1, 1);
+    let cross = cross.then(|| Sublayer::CrossAttention(attention.clone()));
+    let plain = FeedForwardSpec::Plain(PlainSpec::new(1, Activation::Gelu));
+    let sublayers = [Some(Sublayer::Attention(attention)), cross]
+        .into_iter()
+        .chain([Some(Sublayer::FeedForward(plain))])
+        .flatten();
+    let norm = NormSpec::layer(1e-5);
+    match arrangement {
+        Arrangement::PostLn => LayerSpec::post_norm(norm, sublayers),
+        Arrangement::PreLn => LayerSpec::pre_norm(norm, sublayers),
+    }
+}
+
+fn slugs(layer: &LayerSpec) -> Vec<&'static str> {
+    let scopes = Segment::of(layer).iter().flat_map(|s| s.scopes(layer));
     scopes.map(|scope| scope.slug()).collect()
 }
 

@@ -12,9 +12,12 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
 use headwater_decomposition::{LayerDecomposition, Scope};
+use headwater_transformer::wiring::{
+    AttentionSpec, FeedForwardSpec, LayerSpec, NormKind, NormSpec, PlainSpec,
+};
 use headwater_transformer::{
-    Activation, Arrangement, DeviceName, FeedForward, Layer, LayerCapture, LayerNorm, Linear,
-    MultiHeadAttention, Sources,
+    Activation, Block, DeviceName, FeedForward, Layer, LayerCapture, Linear, MultiHeadAttention,
+    Norm, Sources, Sublayer, wiring,
 };
 
 const D_MODEL: usize = 768;
@@ -29,31 +32,51 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 fn layer(device: &Device) -> Layer {
     let linear = |input, output| Linear {
         weight: random([output, input], device),
-        bias: random([output], device),
+        bias: Some(random([output], device)),
     };
-    let norm = || LayerNorm {
+    let norm = || Norm {
+        kind: NormKind::Layer,
         weight: random([D_MODEL], device) + 1.0,
-        bias: random([D_MODEL], device),
+        bias: Some(random([D_MODEL], device)),
         epsilon: 1e-12,
     };
+    let norm_spec = NormSpec::layer(1e-12);
+    let attention_spec = AttentionSpec::new(HEADS, D_MODEL / HEADS);
+    let plain = PlainSpec::new(D_FF, Activation::Gelu);
+    let sublayers = [
+        wiring::Sublayer::Attention(attention_spec.clone()),
+        wiring::Sublayer::FeedForward(FeedForwardSpec::Plain(plain)),
+    ];
+    let spec = LayerSpec::post_norm(norm_spec, sublayers);
+    let attention = MultiHeadAttention {
+        spec: attention_spec,
+        query: linear(D_MODEL, D_MODEL),
+        key: linear(D_MODEL, D_MODEL),
+        value: linear(D_MODEL, D_MODEL),
+        output: linear(D_MODEL, D_MODEL),
+        qk_norms: None,
+        sinks: None,
+        buckets: None,
+    };
+    let feed_forward = FeedForward {
+        up: linear(D_MODEL, D_FF),
+        gate: None,
+        down: linear(D_FF, D_MODEL),
+        activation: Activation::Gelu,
+    };
+    let sublayers = [
+        Sublayer::Attention(attention),
+        Sublayer::FeedForward(feed_forward),
+    ];
+    let blocks = sublayers.map(|sublayer| Block {
+        before: None,
+        sublayer,
+        output: None,
+        behind: Some(norm()),
+    });
     Layer {
-        arrangement: Arrangement::PostLn,
-        attention: MultiHeadAttention {
-            query: linear(D_MODEL, D_MODEL),
-            key: linear(D_MODEL, D_MODEL),
-            value: linear(D_MODEL, D_MODEL),
-            output: linear(D_MODEL, D_MODEL),
-            n_heads: HEADS,
-            causal: false,
-        },
-        attention_norm: norm(),
-        cross_attention: None,
-        feed_forward: FeedForward {
-            up: linear(D_MODEL, D_FF),
-            down: linear(D_FF, D_MODEL),
-            activation: Activation::Gelu,
-        },
-        feed_forward_norm: norm(),
+        spec,
+        blocks: blocks.into(),
     }
 }
 
@@ -65,9 +88,9 @@ fn seconds<const D: usize>(work: impl FnOnce() -> Tensor<D>) -> f64 {
 }
 
 fn maps(layer: &Layer, x: &Tensor<3>) -> f64 {
-    let scopes = Scope::of(layer.arrangement);
-    let captures = LayerDecomposition::captures(layer.arrangement, scopes)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let scopes = &Scope::of(&layer.spec);
+    let captures =
+        LayerDecomposition::captures(&layer.spec, scopes).unwrap_or_else(|error| panic!("{error}"));
     let mut capture = LayerCapture::new(0);
     layer.forward(x.clone(), Sources::default(), &captures, &mut capture);
     let decomposition =

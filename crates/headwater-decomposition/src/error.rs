@@ -37,6 +37,25 @@ pub enum Error {
         /// The scope.
         scope: Scope,
     },
+    /// A step at which this decomposition has no parts.
+    #[error("{step} was not decomposed; name it when the decomposition is made")]
+    StepNotDecomposed {
+        /// The step.
+        step: Step,
+    },
+    /// Nothing flows through the feed-forward block that a bias could be treated in.
+    #[error(
+        "the feed-forward block stands beside attention and mixes nothing, so that there is no bias to treat; leave the bias treatment out"
+    )]
+    NoBiasToTreat,
+    /// The attribution of a gate with a limit, from a bias that is fixed inside.
+    #[error(
+        "with the bias fixed inside, a gate with a limit has no attribution here; use the bias treatment player"
+    )]
+    LimitedGate,
+    /// A gate whose activation is tanh.
+    #[error("a gated feed-forward block with tanh has no attribution here")]
+    TanhGate,
     /// A bias treatment that does not exist.
     #[error("no bias treatment `{name}`; use player or fixed")]
     UnknownBiasTreatment {
@@ -54,5 +73,7 @@ pub enum Error {
         tokens: usize,
     },
 }
+
+use headwater_transformer::wiring::Step;
 
 use crate::{Scope, Segment};

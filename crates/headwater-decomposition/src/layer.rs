@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use headwater_kernels as kernels;
-use headwater_transformer::{
-    Activations, Arrangement, COMPONENTS_PER_BLOCK, Captures, Component, Host, Layer, LayerCapture,
-};
+use headwater_transformer::wiring::{Component, FeedForwardSpec, LayerSpec, Part, Reads, Step};
+use headwater_transformer::{Activations, Captures, Host, Layer, LayerCapture};
 
 use crate::diagonal::{Own, identity};
 use crate::form::{Form, HeadsForm};
 use crate::shared::Shared;
 use crate::stage::{Stage, Sum, row_norms, stages};
 use crate::tiles::FeedForwardMaps;
-use crate::{DecompositionOptions, Error, Scope, Segment};
+use crate::{BiasTreatment, DecompositionOptions, Error, Scope, Segment};
 
 /// One layer's exact decomposition `y_i = Σ_j y_ij + b_i` at the scopes asked for.
 ///
@@ -28,7 +27,7 @@ use crate::{DecompositionOptions, Error, Scope, Segment};
 #[derive(Debug)]
 pub struct LayerDecomposition {
     shared: Arc<Shared>,
-    scopes: Vec<ScopeDecomposition>,
+    steps: Vec<ScopeDecomposition>,
 }
 
 impl LayerDecomposition {
@@ -36,9 +35,9 @@ impl LayerDecomposition {
     /// without cross-attention.
     ///
     /// # Errors
-    /// A scope that the arrangement does not have.
-    pub fn captures(arrangement: Arrangement, scopes: &[Scope]) -> Result<Captures, Error> {
-        Self::captures_of(Segment::Layer, arrangement, scopes)
+    /// A scope that the layer does not have.
+    pub fn captures(layer: &LayerSpec, scopes: &[Scope]) -> Result<Captures, Error> {
+        Self::captures_of(Segment::Layer, layer, scopes)
     }
 
     /// The captures that the decomposition of a segment at these scopes needs.
@@ -47,27 +46,46 @@ impl LayerDecomposition {
     /// A scope that the segment does not have.
     pub fn captures_of(
         segment: Segment,
-        arrangement: Arrangement,
+        layer: &LayerSpec,
         scopes: &[Scope],
     ) -> Result<Captures, Error> {
-        let mut quantities = match segment {
-            Segment::CrossAttention => vec![
-                Activations::Component(COMPONENTS_PER_BLOCK - 1),
-                Activations::CrossAttentionWeights,
-                Activations::CrossAttentionValues,
-            ],
-            _ => vec![
-                Activations::Input,
-                Activations::AttentionWeights,
-                Activations::Values,
-            ],
+        let steps = steps_of(segment, layer, scopes)?;
+        Self::captures_at(segment, layer, &steps)
+    }
+
+    /// The captures that the decomposition of a segment at these steps needs.
+    ///
+    /// # Errors
+    /// A segment that the layer does not have.
+    pub fn captures_at(
+        segment: Segment,
+        layer: &LayerSpec,
+        steps: &[Step],
+    ) -> Result<Captures, Error> {
+        let blocks = segment.blocks(layer)?;
+        let attention = Step {
+            block: blocks.start as u8,
+            part: Part::Sublayer,
         };
-        let (components, range) = reached(segment, arrangement, scopes)?;
-        for step in range {
-            quantities.push(Activations::Component(step));
-            match components[step] {
-                Component::LayerNorm => quantities.push(Activations::NormScale(step)),
-                Component::FeedForward => quantities.push(Activations::PreActivation),
+        let mut quantities = vec![
+            match blocks.start.checked_sub(1) {
+                None => Activations::Input,
+                Some(before) => Activations::State(layer.last_step(before)),
+            },
+            Activations::AttentionWeights(attention),
+            Activations::Values(attention),
+        ];
+        let last = steps.iter().max();
+        let reached = layer.steps().into_iter().filter(|(step, _)| {
+            blocks.contains(&usize::from(step.block)) && last.is_some_and(|last| step <= last)
+        });
+        for (step, component) in reached {
+            quantities.push(Activations::State(step));
+            match component {
+                Component::Norm => quantities.push(Activations::NormScale(step)),
+                Component::FeedForward if needs_pre_activation(layer) => {
+                    quantities.push(Activations::PreActivation);
+                }
                 _ => {}
             }
         }
@@ -108,31 +126,52 @@ impl LayerDecomposition {
         scopes: &[Scope],
         options: DecompositionOptions,
     ) -> Result<Self, Error> {
-        let arrangement = layer.arrangement;
-        let (_, range) = reached(segment, arrangement, scopes)?;
-        let components = range.len();
-        let shared = Arc::new(Shared::new(layer, segment, capture, options)?);
-        let stages = stages(&shared, capture, range)?;
-        // Components before attention have no stage.
-        let skipped = components - stages.len();
+        let steps = steps_of(segment, &layer.spec, scopes)?;
+        Self::at_steps(segment, layer, capture, &steps, options)
+    }
 
-        let mut ordered = scopes.to_vec();
-        ordered.sort_unstable();
-        ordered.dedup();
-        let asked: Vec<(Scope, Arc<Stage>)> = ordered
+    /// Decomposes a segment of a layer that was run with
+    /// [`LayerDecomposition::captures_at`]: any step of any wiring, whether or not
+    /// it has the name of a scope.
+    ///
+    /// # Errors
+    /// A quantity that was not captured, a step or a segment that the layer does not
+    /// have, and a fixed bias where none is treated.
+    pub fn at_steps(
+        segment: Segment,
+        layer: &Layer,
+        capture: &LayerCapture,
+        steps: &[Step],
+        options: DecompositionOptions,
+    ) -> Result<Self, Error> {
+        let blocks = segment.blocks(&layer.spec)?;
+        let reads_input = |block: usize| layer.spec.blocks[block].reads == Reads::LayerInput;
+        if options.bias_treatment == BiasTreatment::Fixed && blocks.clone().any(reads_input) {
+            return Err(Error::NoBiasToTreat);
+        }
+        let mut asked = steps.to_vec();
+        asked.sort_unstable();
+        asked.dedup();
+        let shared = Arc::new(Shared::new(layer, segment, capture, options)?);
+        let stages = stages(&shared, capture, blocks, asked.last().copied())?;
+        let names = segment.scopes_at(&layer.spec);
+        let asked: Vec<Arc<Stage>> = asked
             .into_iter()
-            .map(|scope| {
-                let stage = segment.components_of(scope, arrangement)? - skipped - 1;
-                Ok((scope, Arc::clone(&stages[stage])))
+            .map(|step| {
+                let stage = stages.iter().find(|stage| stage.step == step);
+                stage.cloned().ok_or(Error::StepNotDecomposed { step })
             })
             .collect::<Result<_, Error>>()?;
 
-        let maps = feed_forward_maps(&shared, asked.iter().map(|(_, stage)| &stage.form));
-        let scopes = asked
+        let maps = feed_forward_maps(&shared, asked.iter().map(|stage| &stage.form));
+        let steps = asked
             .into_iter()
-            .map(|(scope, stage)| ScopeDecomposition {
-                scope,
+            .map(|stage| ScopeDecomposition {
+                scope: names
+                    .iter()
+                    .find_map(|&(scope, step)| (step == stage.step).then_some(scope)),
                 parts: match &stage.form {
+                    Form::Nothing => Parts::Nothing,
                     Form::Heads(form) => Parts::Heads(Arc::clone(form)),
                     Form::FeedForward(_, tail) => Parts::FeedForward {
                         maps: maps.clone().expect("made for these scopes"),
@@ -143,7 +182,7 @@ impl LayerDecomposition {
                 shared: Arc::clone(&shared),
             })
             .collect();
-        Ok(Self { shared, scopes })
+        Ok(Self { shared, steps })
     }
 
     /// A scope that was asked for.
@@ -151,15 +190,27 @@ impl LayerDecomposition {
     /// # Errors
     /// The scope was not asked for.
     pub fn scope(&self, scope: Scope) -> Result<&ScopeDecomposition, Error> {
-        self.scopes
+        self.steps
             .iter()
-            .find(|decomposed| decomposed.scope == scope)
+            .find(|decomposed| decomposed.scope == Some(scope))
             .ok_or(Error::ScopeNotDecomposed { scope })
     }
 
-    /// The scopes that were asked for.
+    /// The scopes that were asked for, or the steps.
     pub fn scopes(&self) -> impl Iterator<Item = &ScopeDecomposition> {
-        self.scopes.iter()
+        self.steps.iter()
+    }
+
+    /// A step that was asked for.
+    ///
+    /// # Errors
+    /// The step was not asked for.
+    pub fn step(&self, step: Step) -> Result<&ScopeDecomposition, Error> {
+        let found = self
+            .steps
+            .iter()
+            .find(|decomposed| decomposed.step() == step);
+        found.ok_or(Error::StepNotDecomposed { step })
     }
 
     /// The attention weights α.
@@ -170,9 +221,10 @@ impl LayerDecomposition {
         self.shared.weights.clone()
     }
 
-    /// The mixing ratio of the attention weights alone: Σ_{j≠i} A_ij = 1 − A_ii,
-    /// with A the mean over heads. Summed off the diagonal, so that a token
-    /// that attends to itself loses no digits.
+    /// The mixing ratio of the attention weights alone: Σ_{j≠i} A_ij / Σ_j A_ij,
+    /// with A the mean over heads. Summed off the diagonal, so that a token that
+    /// attends to itself loses no digits. Without sinks rows sum to 1, and it is
+    /// 1 − A_ii.
     ///
     /// # Shapes
     /// `[batch, target]`, in [0, 1]; exactly 0 for a single token.
@@ -180,8 +232,43 @@ impl LayerDecomposition {
     /// # Source
     /// ATTN-W of Kobayashi et al. 2021.
     pub fn mixing_weights(&self) -> Tensor<2> {
+        match self.sum_of_weights() {
+            Some(sum) => self.weights_of_others() / sum,
+            None => self.weights_of_others(),
+        }
+    }
+
+    /// The same beside a residual connection of weight 1:
+    /// Σ_{j≠i} A_ij / (Σ_j A_ij + 1). Without sinks half of
+    /// [`LayerDecomposition::mixing_weights`].
+    ///
+    /// # Shapes
+    /// `[batch, target]`, in [0, 1).
+    ///
+    /// # Source
+    /// Abnar and Zuidema 2020, ATTNRES-W of Kobayashi et al. 2021.
+    pub fn residual_mixing_weights(&self) -> Tensor<2> {
+        match self.sum_of_weights() {
+            Some(sum) => self.weights_of_others() / (sum + 1.0),
+            None => self.weights_of_others() / 2.0,
+        }
+    }
+
+    /// Σ_j A_ij, `[batch, target]`, where it is not 1.
+    fn sum_of_weights(&self) -> Option<Tensor<2>> {
+        self.shared.attention.sinks.as_ref()?;
+        let by_head = self.shared.weights.clone().sum_dim(3);
+        let sum: Tensor<2> = by_head.mean_dim(1).squeeze_dims(&[1, 3]);
+        // A sink may take all of it; then there is nothing to divide.
+        Some(sum.clamp_min(f64::from(f32::MIN_POSITIVE)))
+    }
+
+    /// Σ_{j≠i} A_ij, `[batch, target]`.
+    fn weights_of_others(&self) -> Tensor<2> {
         let weights = &self.shared.weights;
-        if let Some(host) = Host::of(weights) {
+        // The kernel counts on rows that sum to 1.
+        let sums_to_one = self.shared.attention.sinks.is_none();
+        if let Some(host) = Host::of(weights).filter(|_| sums_to_one) {
             let [batch, heads, targets, sources] = weights.dims();
             let maps = host.contiguous(weights);
             let sums = match self.shared.own_weights(host) {
@@ -243,17 +330,21 @@ impl LayerDecomposition {
     }
 }
 
-/// A layer's components, and which of them the longest scope of a segment has.
-fn reached(
-    segment: Segment,
-    arrangement: Arrangement,
-    scopes: &[Scope],
-) -> Result<(&'static [Component], Range<usize>), Error> {
-    let longest = scopes.iter().try_fold(0, |longest: usize, &scope| {
-        Ok::<_, Error>(longest.max(segment.components_of(scope, arrangement)?))
-    })?;
-    let (components, segment) = segment.components(arrangement);
-    Ok((components, segment.start..segment.start + longest))
+/// Whether the parts behind the feed-forward block depend on more than what it
+/// reads and puts out.
+fn needs_pre_activation(layer: &LayerSpec) -> bool {
+    let reads_parts = layer
+        .blocks
+        .iter()
+        .all(|block| block.reads == Reads::Previous);
+    // The biases of experts belong to no source, with the router's weights.
+    reads_parts || matches!(layer.feed_forward(), FeedForwardSpec::Experts { .. })
+}
+
+/// The last steps of scopes.
+fn steps_of(segment: Segment, layer: &LayerSpec, scopes: &[Scope]) -> Result<Vec<Step>, Error> {
+    let scopes = scopes.iter();
+    scopes.map(|&scope| segment.step_of(scope, layer)).collect()
 }
 
 /// One pass for all feed-forward scopes among `forms`; the last is the longest.
@@ -263,7 +354,7 @@ fn feed_forward_maps<'a>(
 ) -> Option<Arc<FeedForwardMaps>> {
     let behind: Vec<_> = forms
         .filter_map(|form| match form {
-            Form::Heads(_) => None,
+            Form::Nothing | Form::Heads(_) => None,
             Form::FeedForward(form, tail) => Some((form, tail)),
         })
         .collect();
@@ -280,7 +371,7 @@ fn feed_forward_maps<'a>(
 /// The decomposition at one scope.
 #[derive(Debug)]
 pub struct ScopeDecomposition {
-    scope: Scope,
+    scope: Option<Scope>,
     stage: Arc<Stage>,
     parts: Parts,
     shared: Arc<Shared>,
@@ -289,6 +380,8 @@ pub struct ScopeDecomposition {
 /// Where norm maps and parts off the diagonal come from.
 #[derive(Debug)]
 enum Parts {
+    /// There are none.
+    Nothing,
     Heads(Arc<HeadsForm>),
     FeedForward {
         maps: Arc<FeedForwardMaps>,
@@ -299,8 +392,16 @@ enum Parts {
 
 impl ScopeDecomposition {
     /// Which scope this is.
+    ///
+    /// # Panics
+    /// It is a step without a name, of a wiring that no scopes describe.
     pub fn scope(&self) -> Scope {
-        self.scope
+        self.scope.expect("a step that was named by its scope")
+    }
+
+    /// The last step that is in it.
+    pub fn step(&self) -> Step {
+        self.stage.step
     }
 
     /// The norm map ‖y_ij‖.
@@ -317,7 +418,9 @@ impl ScopeDecomposition {
     /// `[batch, target, source]`.
     pub fn norms(&self) -> Tensor<3> {
         let shared = &self.shared;
-        if let (Parts::Heads(form), Some(host)) = (&self.parts, Host::of(&shared.weights)) {
+        if let (Parts::Heads(form), Some(host)) = (&self.parts, Host::of(&shared.weights))
+            && form.map.layer_norm().is_some()
+        {
             let own = match shared.own {
                 Own::Diagonal(_) => Some(self.preserving_norms()),
                 Own::Stream => None,
@@ -325,6 +428,7 @@ impl ScopeDecomposition {
             return shared.host_norms(host, form, own.as_ref());
         }
         let norms = match &self.parts {
+            Parts::Nothing => shared.weights.clone().mean_dim(1).squeeze_dim::<3>(1) * 0.0,
             Parts::Heads(form) => form.norms(&shared.weights, &shared.values),
             Parts::FeedForward { maps, tail } => maps.norms(*tail),
         };
@@ -419,6 +523,12 @@ impl ScopeDecomposition {
             });
         }
         let parts = match &self.parts {
+            Parts::Nothing => {
+                let [_, _, d_model] = self.stage.output.dims();
+                let shape = [batch, targets.len(), sources, d_model];
+                let options = (&self.stage.output.device(), self.stage.output.dtype());
+                Tensor::zeros(shape, options)
+            }
             Parts::Heads(form) => form.parts(&shared.weights, &shared.values, targets.clone()),
             Parts::FeedForward { maps, tail } => maps.parts(*tail, targets.clone()),
         };

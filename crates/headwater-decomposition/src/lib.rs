@@ -4,6 +4,7 @@
 mod diagonal;
 mod error;
 mod form;
+mod gate;
 mod layer;
 mod norm_map;
 mod options;
@@ -15,6 +16,7 @@ mod stage;
 mod tiles;
 
 pub use error::Error;
+pub use gate::{first_moment, gated_secants, gated_slopes};
 pub use layer::{LayerDecomposition, ScopeDecomposition};
 pub use options::{BiasTreatment, DecompositionOptions};
 pub use scope::{Scope, Segment};

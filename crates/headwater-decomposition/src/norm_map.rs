@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use burn::tensor::Tensor;
-use headwater_transformer::{LayerNorm, MultiHeadAttention};
+use headwater_transformer::wiring::NormKind;
+use headwater_transformer::{MultiHeadAttention, Norm};
 
 use crate::diagonal::identity;
 
@@ -17,6 +18,38 @@ const GRAM_SCALE: f64 = VECTOR_SCALE * VECTOR_SCALE;
 /// Bytes of one block of transformed vectors U.
 const BLOCK_BYTES: usize = 32 << 20;
 
+/// What a norm does to every part alike: γ ⊙ (y − mean(y)), or γ ⊙ y. The
+/// division by s(y_i) is apart.
+#[derive(Debug, Clone)]
+pub(crate) struct Fold {
+    /// γ, `[d_model]`.
+    pub(crate) weight: Tensor<1>,
+    /// Whether the mean is taken off.
+    pub(crate) centre: bool,
+}
+
+impl Fold {
+    pub(crate) fn of(norm: &Norm) -> Self {
+        Self {
+            weight: norm.weight.clone(),
+            centre: match norm.kind {
+                NormKind::Layer => true,
+                NormKind::Rms => false,
+            },
+        }
+    }
+
+    /// # Shapes
+    /// `parts`: `[.., .., d_model]`, as the result.
+    pub(crate) fn apply(&self, parts: Tensor<3>) -> Tensor<3> {
+        let centred = match self.centre {
+            true => parts.clone() - parts.mean_dim(2),
+            false => parts,
+        };
+        centred * self.weight.clone().unsqueeze()
+    }
+}
+
 /// The linear map from a head's values to the residual stream at some scope:
 /// W_O^h, then whatever the components behind attention do to every part alike.
 #[derive(Debug, Clone)]
@@ -24,8 +57,8 @@ pub(crate) struct OutputMap {
     /// W_O, `[d_model, head · d_head]`.
     pub(crate) output: Tensor<2>,
     n_heads: usize,
-    /// γ of a layer norm behind it.
-    pub(crate) norm: Option<Tensor<1>>,
+    /// The norms behind it, in order.
+    pub(crate) folds: Vec<Fold>,
     by_head: OnceLock<Tensor<3>>,
 }
 
@@ -34,40 +67,44 @@ impl OutputMap {
     pub(crate) fn attention(attention: &MultiHeadAttention) -> Self {
         Self {
             output: attention.output.weight.clone(),
-            n_heads: attention.n_heads,
-            norm: None,
+            n_heads: attention.spec.heads,
+            folds: Vec::new(),
             by_head: OnceLock::new(),
         }
     }
 
-    /// LN without its division by s(y_i): centre, scale by γ.
-    ///
-    /// # Panics
-    /// There is a layer norm already: no layer has two before its feed-forward block.
-    pub(crate) fn layer_norm(&self, norm: &LayerNorm) -> Self {
-        assert!(self.norm.is_none(), "one layer norm before the block");
+    /// The same behind one norm more, without its division by s(y_i).
+    pub(crate) fn folded(&self, fold: Fold) -> Self {
+        let mut folds = self.folds.clone();
+        folds.push(fold);
         Self {
             output: self.output.clone(),
             n_heads: self.n_heads,
-            norm: Some(norm.weight.clone()),
+            folds,
             by_head: OnceLock::new(),
         }
     }
 
-    /// `[head, d_head, d_model]`. Folding a layer norm into W_O costs d_model²
-    /// once instead of T·H·d_model a sequence.
+    /// The γ of the one layer norm behind W_O, if there is one norm or none and
+    /// it is of that kind: what the CPU's kernels have.
+    pub(crate) fn layer_norm(&self) -> Option<Option<&Tensor<1>>> {
+        match &self.folds[..] {
+            [] => Some(None),
+            [fold] if fold.centre => Some(Some(&fold.weight)),
+            _ => None,
+        }
+    }
+
+    /// `[head, d_head, d_model]`. Folding a norm into W_O costs d_model² once
+    /// instead of T·H·d_model a sequence.
     pub(crate) fn by_head(&self) -> Tensor<3> {
         let make = || {
             let [d_model, width] = self.output.dims();
             let shape = [self.n_heads, width / self.n_heads, d_model];
             let by_head: Tensor<3> = self.output.clone().transpose().reshape(shape);
-            match &self.norm {
-                Some(norm) => {
-                    let centred = by_head.clone() - by_head.mean_dim(2);
-                    centred * norm.clone().unsqueeze()
-                }
-                None => by_head,
-            }
+            self.folds
+                .iter()
+                .fold(by_head, |by_head, fold| fold.apply(by_head))
         };
         self.by_head.get_or_init(make).clone()
     }

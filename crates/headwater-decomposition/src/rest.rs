@@ -6,11 +6,12 @@
 
 use burn::tensor::Tensor;
 use headwater_kernels::{self as kernels, Packed};
-use headwater_transformer::{Host, HostFloats, Linear};
+use headwater_transformer::{FeedForward, Host, HostFloats, Linear};
 
 use crate::diagonal::Own;
 use crate::form::FeedForwardForm;
 use crate::shared::Shared;
+use crate::slope::Slope;
 use crate::stage::{Stage, Sum, weighted_values};
 
 /// A rest is a small one, and is multiplied out, up to this fraction of what
@@ -25,10 +26,14 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
     let shape @ [_, _, d_model] = output.dims();
     let projection = &shared.attention.output;
     let own = shared.own_sum(host).map(|own| host.contiguous(&own));
+    let bias = match &projection.bias {
+        Some(bias) => host.contiguous(bias).slice().to_vec(),
+        None => vec![0.0; d_model],
+    };
     let (mut mixed, small) = kernels::rest(
         host.cpu(),
         host.contiguous(output).slice(),
-        host.contiguous(&projection.bias).slice(),
+        &bias,
         own.as_ref().map(HostFloats::slice),
         SMALL,
     );
@@ -51,27 +56,29 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
 pub(crate) fn feed_forward(
     host: Host,
     form: &FeedForwardForm,
+    (block, slope): (&FeedForward, &Slope),
     previous: &Stage,
     sum: Sum,
 ) -> Tensor<3> {
-    let up = |v: Tensor<3>| host.packed_product(&v, &form.block.up);
-    let slope = form.slope.packed(host);
+    let up = |v: Tensor<3>| host.packed_product(&v, &block.up);
+    let before = slope;
+    let slope = slope.packed(host);
     let [sloped, mixed] = form.mixed.get_or_init(|| {
         let mixed = previous.sum(Sum::Mixing);
-        let (sloped, mixed) = host.packed_product_times(&mixed, &form.block.up, slope);
+        let (sloped, mixed) = host.packed_product_times(&mixed, &block.up, slope);
         [sloped, mixed]
     });
     let [batch, targets, _] = previous.output.dims();
-    let down = |hidden: &Packed| host.product(hidden, &form.block.down, [batch, targets]);
+    let down = |hidden: &Packed| host.product(hidden, &block.down, [batch, targets]);
     if sum == Sum::Mixing {
         return down(sloped);
     }
     let hidden = match BiasOfRows::of(host, previous) {
         None => up(previous.sum(Sum::Preserving)).times(slope),
         Some(bias) => {
-            let [by_scale, constant] = bias.through(host, &form.block.up);
+            let [by_scale, constant] = bias.through(host, &block.up);
             let scale = host.contiguous(&bias.scale);
-            let before = form.slope.pre_activation(host);
+            let before = before.pre_activation(host);
             let known = [&by_scale, &constant].map(|known| known.as_slice());
             let mut hidden = before.rest_times(mixed, known, scale.slice(), slope);
             let kept = previous.sum(Sum::Preserving);
@@ -106,8 +113,8 @@ impl BiasOfRows {
         let shape = [1, 1, before.dims()[0]];
         let one = host.tensor(vec![1.0], [1, 1, 1]);
         Some(Self {
-            by_scale: host.layer_norm_part(&before.reshape(shape), &norm.weight, None, &one),
-            constant: norm.bias.clone().reshape(shape),
+            by_scale: norm.part(before.reshape(shape), &one, false),
+            constant: norm.bias.clone()?.reshape(shape),
             scale: scale.clone(),
         })
     }
@@ -118,9 +125,15 @@ impl BiasOfRows {
         let times = |x: &Tensor<3>| {
             kernels::rows_times_vector(host.cpu(), weight.slice(), host.contiguous(x).slice())
         };
-        let bias = host.contiguous(&up.bias);
-        let constant = times(&self.constant).into_iter().zip(bias.slice());
-        let constant = constant.map(|(product, bias)| product + bias).collect();
+        let constant = times(&self.constant);
+        let constant = match &up.bias {
+            Some(bias) => {
+                let bias = host.contiguous(bias);
+                let both = constant.into_iter().zip(bias.slice());
+                both.map(|(product, bias)| product + bias).collect()
+            }
+            None => constant,
+        };
         [times(&self.by_scale), constant]
     }
 

@@ -5,9 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Transformed};
-use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Host, HostFloats, Layer, LayerCapture, MultiHeadAttention,
-};
+use headwater_transformer::wiring::{Part, Step};
+use headwater_transformer::{Host, HostFloats, Layer, LayerCapture, MultiHeadAttention, Sublayer};
 
 use crate::diagonal::{Diagonal, Own};
 use crate::form::HeadsForm;
@@ -22,7 +21,7 @@ pub(crate) struct Shared {
     pub(crate) attention: MultiHeadAttention,
     /// α, `[batch, head, target, source]`.
     pub(crate) weights: Tensor<4>,
-    /// v, `[batch, head, source, d_head]`.
+    /// v of the key and value head that each head reads, `[batch, head, source, d_head]`.
     pub(crate) values: Tensor<4>,
     pub(crate) own: Own,
     pub(crate) options: DecompositionOptions,
@@ -31,7 +30,7 @@ pub(crate) struct Shared {
     /// What enters the first block, `[batch, target, d_model]`.
     pub(crate) input: Tensor<3>,
     /// γ of the layer norm behind attention, where a scope has it before the
-    /// feed-forward block.
+    /// feed-forward block and no other norm.
     pub(crate) norm: OnceLock<Tensor<1>>,
     /// The Gram matrices of the transformed vectors, without and with that
     /// norm, and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
@@ -49,22 +48,25 @@ impl Shared {
         capture: &LayerCapture,
         options: DecompositionOptions,
     ) -> Result<Self, Error> {
-        let (attention, weights, values, input) = match (segment, &layer.cross_attention) {
-            (Segment::CrossAttention, Some(block)) => (
-                block.attention.clone(),
-                capture.cross_attention_weights()?,
-                capture.cross_attention_values()?,
-                // What the block before it put out.
-                capture.component(COMPONENTS_PER_BLOCK - 1)?,
-            ),
-            (Segment::Layer, None) | (Segment::SelfAttention, Some(_)) => (
-                layer.attention.clone(),
-                capture.attention_weights()?,
-                capture.values()?,
-                capture.input()?,
-            ),
-            (segment, _) => return Err(Error::NoSuchSegment { segment }),
+        let blocks = segment.blocks(&layer.spec)?;
+        let step = Step {
+            block: blocks.start as u8,
+            part: Part::Sublayer,
         };
+        let attention = match &layer.blocks[blocks.start].sublayer {
+            Sublayer::Attention(attention) | Sublayer::CrossAttention(attention) => {
+                attention.clone()
+            }
+            Sublayer::FeedForward(_) | Sublayer::Experts(_) => {
+                unreachable!("a segment begins with attention")
+            }
+        };
+        let input = match blocks.start.checked_sub(1) {
+            None => capture.input()?,
+            Some(before) => capture.state(layer.spec.last_step(before))?,
+        };
+        let weights = capture.attention_weights(step)?;
+        let values = attention.repeat_groups(capture.values(step)?);
         let own = match segment {
             Segment::CrossAttention => Own::Stream,
             _ => Own::Diagonal(Diagonal::new(weights.dims()[2])),
@@ -95,7 +97,7 @@ impl Shared {
             d_head: self.values.dims()[3],
             targets,
             sources,
-            causal: self.attention.causal,
+            causal: self.attention.spec.band.ahead == Some(0),
         }
     }
 
@@ -125,7 +127,7 @@ impl Shared {
             let weights = host.contiguous(&self.weights);
             kernels::norm_maps(self.grams(host), weights.slice(), targets)
         });
-        let map = &maps[usize::from(form.map.norm.is_some())];
+        let map = &maps[usize::from(!form.map.folds.is_empty())];
         let scale = form.scale.as_ref().map(|scale| host.contiguous(scale));
         let own = own.map(|own| host.contiguous(own));
         let norms = kernels::finished_map(

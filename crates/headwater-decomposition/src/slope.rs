@@ -11,6 +11,27 @@ use burn::tensor::{DType, Tensor, activation};
 use headwater_kernels::{Curve, Packed};
 use headwater_transformer::{Activation, Host, PreActivation, apply_activation, curve, sigmoid};
 
+/// The slopes of a feed-forward block.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // A layer has one.
+pub(crate) enum Slopes {
+    /// Of a block without a gate.
+    Plain(Slope),
+    /// a and c, behind the gate and behind what it is multiplied by,
+    /// `[batch, target, d_ff]`.
+    Gated([Tensor<3>; 2]),
+}
+
+impl Slopes {
+    /// Behind each of the maps into the block.
+    pub(crate) fn tensors(&self) -> Vec<Tensor<3>> {
+        match self {
+            Slopes::Plain(slope) => vec![slope.tensor()],
+            Slopes::Gated(slopes) => slopes.to_vec(),
+        }
+    }
+}
+
 /// The slopes of every target, made when they are first needed.
 #[derive(Debug)]
 pub(crate) struct Slope {
@@ -149,7 +170,10 @@ pub fn secant<const D: usize>(kind: Activation, p: Tensor<D>, beta: Tensor<D>) -
 }
 
 /// g′ and g‴.
-fn derivatives<const D: usize>(kind: Activation, x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
+pub(crate) fn derivatives<const D: usize>(
+    kind: Activation,
+    x: Tensor<D>,
+) -> (Tensor<D>, Tensor<D>) {
     // For g = x·s(x): g′ = s + x s′ and g‴ = 3 s″ + x s‴.
     let gated =
         |x: Tensor<D>, [s, s1, s2, s3]: [Tensor<D>; 4]| (s + x.clone() * s1, s2 * 3.0 + x * s3);
@@ -175,15 +199,15 @@ fn derivatives<const D: usize>(kind: Activation, x: Tensor<D>) -> (Tensor<D>, Te
     }
 }
 
-const QUICK_GELU: f64 = 1.702;
+pub(crate) const QUICK_GELU: f64 = 1.702;
 
 /// Φ(x), the normal distribution function.
-fn normal_distribution<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn normal_distribution<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     ((x * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0) / 2.0
 }
 
 /// 1 where x > 0, else 0.
-fn step<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn step<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let positive = x.clone().greater_elem(0.0);
     x.zeros_like().mask_fill(positive, 1.0)
 }

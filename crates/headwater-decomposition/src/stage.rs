@@ -11,14 +11,16 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use headwater_kernels as kernels;
+use headwater_transformer::wiring::{Part, Reads, Residual, Step};
 use headwater_transformer::{
-    COMPONENTS_PER_BLOCK, Component, Host, LayerCapture, LayerNorm, apply_activation,
+    FeedForward, Gate, Host, LayerCapture, Norm, PreActivation, Sublayer, apply_activation,
 };
 
-use crate::form::{FeedForwardForm, Form, Tail};
+use crate::form::{ExpertWork, FeedForwardForm, Form, Work, maps_into, sloped};
+use crate::gate::{gated_secants, gated_slopes};
 use crate::rest;
 use crate::shared::{Shared, head_vectors};
-use crate::slope::{Slope, secant};
+use crate::slope::{Slope, Slopes, secant};
 use crate::{BiasTreatment, Error};
 
 /// A sum of the parts of every target.
@@ -41,7 +43,8 @@ pub(crate) struct Stage {
     shared: Arc<Shared>,
     /// The stage before; attention has none, for nothing flows before it.
     previous: Option<Arc<Stage>>,
-    step: Step,
+    pub(crate) step: Step,
+    made: Made,
     /// The representation itself, from the forward pass, `[batch, target, d_model]`.
     pub(crate) output: Tensor<3>,
     /// How the parts off the diagonal are made.
@@ -53,86 +56,284 @@ pub(crate) struct Stage {
 /// A component with what it takes from the forward pass.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // At most a handful exist.
-enum Step {
+enum Made {
     Attention,
-    /// The stage at the input of the block; the first block's is the layer's own input.
-    Residual(Option<Arc<Stage>>),
-    LayerNorm {
-        norm: LayerNorm,
+    Residual(Kept),
+    Norm {
+        norm: Norm,
         /// s(y_i), `[batch, target, 1]`.
         scale: Tensor<3>,
     },
     FeedForward(Arc<FeedForwardForm>),
+    /// A feed-forward block that reads the layer's input: all that comes of it,
+    /// but b_2, is the target's own.
+    Own {
+        /// Σ w_e b_2 where there are experts; `[1 or batch, 1 or target, d_model]`.
+        bias: Option<Tensor<3>>,
+    },
 }
 
-/// Runs components of a layer's pipeline; one stage a component, less what
+/// What a residual connection adds.
+#[derive(Debug)]
+enum Kept {
+    /// Of the target alone: what enters the segment, or that behind a norm.
+    Own(Tensor<3>),
+    Stage(Arc<Stage>),
+}
+
+/// Runs the blocks of a segment up to `last`; one stage a component, less what
 /// comes before attention.
 pub(crate) fn stages(
     shared: &Arc<Shared>,
     capture: &LayerCapture,
-    components: Range<usize>,
+    blocks: Range<usize>,
+    last: Option<Step>,
 ) -> Result<Vec<Arc<Stage>>, Error> {
-    let mut stages: Vec<Arc<Stage>> = Vec::with_capacity(components.len());
-    let mut block_input = None;
-    for index in components {
-        let component = shared.layer.pipeline()[index];
-        let previous = stages.last().cloned();
-        if index % COMPONENTS_PER_BLOCK == 0 {
-            block_input = previous.clone();
-        }
-        let (step, form) = match (component, &previous) {
-            (Component::Attention | Component::CrossAttention, _) => {
-                (Step::Attention, Form::Heads(Arc::clone(&shared.heads)))
-            }
-            // A layer norm before attention is part of what f is applied to.
-            (_, None) => continue,
-            (Component::Residual, Some(previous)) => {
-                let form = match &block_input {
-                    // x_i joins the diagonal, which no form describes.
-                    None => previous.form.clone(),
-                    Some(stage) => previous.form.clone().then(Tail::residual(&stage.form)),
-                };
-                (Step::Residual(block_input.clone()), form)
-            }
-            (Component::LayerNorm, Some(previous)) => {
-                let norm = shared.layer.norm_at(index).clone();
-                let scale = capture.norm_scale(index)?;
-                if let Form::Heads(_) = &previous.form {
-                    shared.norm.get_or_init(|| norm.weight.clone());
-                }
-                let form = previous.form.clone().layer_norm(&norm, &scale);
-                (Step::LayerNorm { norm, scale }, form)
-            }
-            (Component::FeedForward, Some(previous)) => {
-                let form = feed_forward_form(shared, previous, capture)?;
-                let form = Arc::new(form);
-                (
-                    Step::FeedForward(Arc::clone(&form)),
-                    Form::FeedForward(form, Vec::new()),
-                )
-            }
-            (other, _) => unreachable!("component {other:?} has no stage"),
+    let mut maker = Maker {
+        shared,
+        capture,
+        last,
+        stages: Vec::new(),
+    };
+    let mut running: Option<Arc<Stage>> = None;
+    for number in blocks {
+        let (block, spec) = (
+            &shared.layer.blocks[number],
+            &shared.layer.spec.blocks[number],
+        );
+        let step = |part| Step {
+            block: number as u8,
+            part,
         };
-        stages.push(Arc::new(Stage {
-            shared: Arc::clone(shared),
+        let read = match spec.reads {
+            Reads::Previous => running.clone(),
+            Reads::LayerInput => None,
+        };
+        // A norm of what no part is in maps none: it belongs to what f is applied to.
+        let normed = maker.norm(step(Part::Before), block.before.as_ref(), read.clone())?;
+        let of_target = |stage: Option<Arc<Stage>>, state: Result<Tensor<3>, Error>| {
+            Ok::<_, Error>(match stage {
+                Some(stage) => Kept::Stage(stage),
+                None => Kept::Own(state?),
+            })
+        };
+        let input = || Ok(shared.input.clone());
+        let kept = match (spec.reads, spec.residual) {
+            (Reads::LayerInput, _) => of_target(running.clone(), input())?,
+            (Reads::Previous, Residual::Input) => of_target(read, input())?,
+            (Reads::Previous, Residual::Normed) => {
+                let state = match (&normed, &block.before) {
+                    (None, Some(_)) if maker.reaches(step(Part::Before)) => {
+                        capture.state(step(Part::Before)).map_err(Error::from)
+                    }
+                    _ => input(),
+                };
+                of_target(normed.clone(), state)?
+            }
+        };
+        let sublayer = step(Part::Sublayer);
+        let (made, form) = match (&block.sublayer, &normed) {
+            (Sublayer::Attention(_) | Sublayer::CrossAttention(_), _) => {
+                (Made::Attention, Form::Heads(Arc::clone(&shared.heads)))
+            }
+            _ if !maker.reaches(sublayer) => break,
+            (_, Some(previous)) => {
+                let work = work(shared, &block.sublayer, previous, capture)?;
+                let form = Arc::new(feed_forward_form(previous, work));
+                let made = Made::FeedForward(Arc::clone(&form));
+                (made, Form::FeedForward(form, Vec::new()))
+            }
+            (sublayer, None) => {
+                let bias = own_bias(sublayer, capture)?;
+                (Made::Own { bias }, Form::Nothing)
+            }
+        };
+        let z = maker.push(sublayer, normed, made, form)?;
+        let z = maker.norm(step(Part::Output), block.output.as_ref(), z)?;
+        let sum = match z {
+            Some(z) => {
+                let form = match &kept {
+                    // x_i joins the diagonal, which no form describes.
+                    Kept::Own(_) => z.form.clone(),
+                    Kept::Stage(stage) => z.form.clone().add(&stage.form),
+                };
+                maker.push(step(Part::Residual), Some(z), Made::Residual(kept), form)?
+            }
+            None => None,
+        };
+        running = maker.norm(step(Part::Behind), block.behind.as_ref(), sum)?;
+    }
+    Ok(maker.stages)
+}
+
+/// Makes stages in order, up to the last one that is wanted.
+struct Maker<'a> {
+    shared: &'a Arc<Shared>,
+    capture: &'a LayerCapture,
+    last: Option<Step>,
+    stages: Vec<Arc<Stage>>,
+}
+
+impl Maker<'_> {
+    fn reaches(&self, step: Step) -> bool {
+        self.last.is_some_and(|last| step <= last)
+    }
+
+    fn push(
+        &mut self,
+        step: Step,
+        previous: Option<Arc<Stage>>,
+        made: Made,
+        form: Form,
+    ) -> Result<Option<Arc<Stage>>, Error> {
+        if !self.reaches(step) {
+            return Ok(None);
+        }
+        let stage = Arc::new(Stage {
+            shared: Arc::clone(self.shared),
             previous,
             step,
-            output: capture.component(index)?,
+            made,
+            output: self.capture.state(step)?,
             form,
             sums: Default::default(),
             norms: Default::default(),
-        }));
+        });
+        self.stages.push(Arc::clone(&stage));
+        Ok(Some(stage))
     }
-    Ok(stages)
+
+    /// The stage behind a norm, where there is a norm and something before it.
+    fn norm(
+        &mut self,
+        step: Step,
+        norm: Option<&Norm>,
+        previous: Option<Arc<Stage>>,
+    ) -> Result<Option<Arc<Stage>>, Error> {
+        let (Some(norm), Some(before)) = (norm, &previous) else {
+            return Ok(previous);
+        };
+        if !self.reaches(step) {
+            return Ok(None);
+        }
+        let scale = self.capture.norm_scale(step)?;
+        let form = before.form.clone().norm(norm, &scale);
+        if let Form::Heads(heads) = &form
+            && let Some(Some(weight)) = heads.map.layer_norm()
+        {
+            self.shared.norm.get_or_init(|| weight.clone());
+        }
+        let norm = norm.clone();
+        self.push(step, previous, Made::Norm { norm, scale }, form)
+    }
 }
 
-fn feed_forward_form(
+fn feed_forward_form(previous: &Stage, work: Work) -> FeedForwardForm {
+    let Form::Heads(input) = &previous.form else {
+        unreachable!("a layer has one feed-forward block");
+    };
+    FeedForwardForm::new(Arc::clone(input), work)
+}
+
+/// A feed-forward sublayer with its slopes.
+fn work(
     shared: &Shared,
-    previous: &Arc<Stage>,
+    sublayer: &Sublayer,
+    previous: &Stage,
     capture: &LayerCapture,
-) -> Result<FeedForwardForm, Error> {
-    let block = &shared.layer.feed_forward;
-    let p = capture.pre_activation()?;
+) -> Result<Work, Error> {
+    let treatment = shared.options.bias_treatment;
+    match sublayer {
+        Sublayer::Attention(_) | Sublayer::CrossAttention(_) => {
+            unreachable!("attention starts a segment")
+        }
+        Sublayer::FeedForward(block) => {
+            let p = capture.pre_activation()?;
+            let slopes = match &block.gate {
+                None => Slopes::Plain(plain_slope(shared, block, previous, p)),
+                Some(gate) => {
+                    let ends = [capture.gate()?, p.tensor()];
+                    let bias = || previous.sum(Sum::Bias);
+                    Slopes::Gated(slopes_of_gate(block, gate, treatment, ends, bias)?)
+                }
+            };
+            Ok(Work::One(block.clone(), slopes))
+        }
+        Sublayer::Experts(experts) => {
+            let routing = capture.routing()?;
+            let input = &previous.output;
+            let mut work = Vec::new();
+            for (number, block) in experts.experts.iter().enumerate() {
+                let Some(rows) = routing.rows(number, input) else {
+                    continue;
+                };
+                let gate = block.gate.as_ref().expect("an expert has a gate");
+                let x = rows.pick(input);
+                let ends = [gate.map.forward(x.clone()), block.up.forward(x)];
+                let bias = || rows.pick(&previous.sum(Sum::Bias));
+                let slopes = slopes_of_gate(block, gate, treatment, ends, bias)?;
+                work.push(ExpertWork {
+                    block: block.clone(),
+                    slopes: slopes.map(|slope| slope * rows.weights.clone()),
+                    rows,
+                });
+            }
+            Ok(Work::Experts(work))
+        }
+    }
+}
+
+/// a and c of a gated block whose maps reached `ends`.
+fn slopes_of_gate(
+    block: &FeedForward,
+    gate: &Gate,
+    treatment: BiasTreatment,
+    ends: [Tensor<3>; 2],
+    bias: impl FnOnce() -> Tensor<3>,
+) -> Result<[Tensor<3>; 2], Error> {
+    match treatment {
+        BiasTreatment::Player => {
+            let [u, v] = ends;
+            gated_slopes(block.activation, gate, u, v)
+        }
+        BiasTreatment::Fixed => {
+            let bias = bias();
+            let from = [&gate.map, &block.up].map(|map| map.forward(bias.clone()));
+            gated_secants(block.activation, gate, ends, from)
+        }
+    }
+}
+
+/// What a feed-forward sublayer that reads the layer's input adds for no source.
+fn own_bias(sublayer: &Sublayer, capture: &LayerCapture) -> Result<Option<Tensor<3>>, Error> {
+    match sublayer {
+        Sublayer::Attention(_) | Sublayer::CrossAttention(_) => {
+            unreachable!("attention starts a segment")
+        }
+        Sublayer::FeedForward(block) => Ok(block.down.bias.clone().map(Tensor::unsqueeze)),
+        Sublayer::Experts(experts) => {
+            if experts
+                .experts
+                .iter()
+                .all(|block| block.down.bias.is_none())
+            {
+                return Ok(None);
+            }
+            let routing = capture.routing()?;
+            let like = capture.input()?;
+            let mut sum = like.zeros_like();
+            for (number, block) in experts.experts.iter().enumerate() {
+                if let (Some(rows), Some(bias)) = (routing.rows(number, &like), &block.down.bias) {
+                    let weighted = rows.weights.clone() * bias.clone().unsqueeze();
+                    sum = rows.add(sum, weighted);
+                }
+            }
+            Ok(Some(sum))
+        }
+    }
+}
+
+fn plain_slope(shared: &Shared, block: &FeedForward, previous: &Stage, p: &PreActivation) -> Slope {
     let known = match shared.options.bias_treatment {
         BiasTreatment::Player => None,
         BiasTreatment::Fixed => {
@@ -140,15 +341,7 @@ fn feed_forward_form(
             Some(secant(block.activation, p.tensor(), beta))
         }
     };
-    let slope = Slope::new(block.activation, p.clone(), known);
-    let Form::Heads(input) = &previous.form else {
-        unreachable!("a layer has one feed-forward block");
-    };
-    Ok(FeedForwardForm::new(
-        Arc::clone(input),
-        block.clone(),
-        slope,
-    ))
+    Slope::new(block.activation, p.clone(), known)
 }
 
 impl Stage {
@@ -171,25 +364,57 @@ impl Stage {
     }
 
     fn compute(&self, sum: Sum) -> Tensor<3> {
+        if sum == Sum::Bias && !self.has_bias() {
+            return self.output.zeros_like();
+        }
         let before = || match &self.previous {
             Some(previous) => previous.sum(sum),
-            None => unreachable!("only attention starts a pipeline"),
+            None => unreachable!("only attention and what reads the input start a pipeline"),
         };
-        match &self.step {
-            Step::Attention => attention(&self.shared, &self.output, sum),
-            Step::Residual(Some(block_input)) => add(&before(), &block_input.sum(sum)),
-            Step::Residual(None) => match sum {
-                Sum::Preserving | Sum::Sources => add(&before(), &self.shared.input),
+        match &self.made {
+            Made::Attention => attention(&self.shared, &self.output, sum),
+            Made::Residual(Kept::Stage(kept)) => add(&before(), &kept.sum(sum)),
+            Made::Residual(Kept::Own(kept)) => match sum {
+                Sum::Preserving | Sum::Sources => add(&before(), kept),
                 Sum::Mixing | Sum::Bias => before(),
             },
-            Step::LayerNorm { norm, scale } => layer_norm(before(), norm, scale, sum),
-            Step::FeedForward(form) => match (Host::of(&self.output), sum) {
-                (Some(host), Sum::Preserving | Sum::Mixing) => {
+            Made::Norm { norm, scale } => norm.part(before(), scale, sum == Sum::Bias),
+            Made::FeedForward(form) => match (Host::of(&self.output), sum, form.plain()) {
+                (Some(host), Sum::Preserving | Sum::Mixing, Some(plain)) => {
                     let previous = self.previous.as_ref().expect("attention comes before");
-                    rest::feed_forward(host, form, previous, sum)
+                    rest::feed_forward(host, form, plain, previous, sum)
                 }
                 _ => feed_forward(before(), form, self.shared.options.bias_treatment, sum),
             },
+            Made::Own { bias } => match (sum, bias) {
+                (Sum::Preserving | Sum::Sources, None) => self.output.clone(),
+                (Sum::Preserving | Sum::Sources, Some(bias)) => self.output.clone() - bias.clone(),
+                (Sum::Mixing, _) | (Sum::Bias, None) => self.output.zeros_like(),
+                (Sum::Bias, Some(bias)) => bias.clone().expand(self.output.dims()),
+            },
+        }
+    }
+
+    /// Whether anything belongs to no source: in many models nothing does.
+    fn has_bias(&self) -> bool {
+        let before = || self.previous.as_ref().is_some_and(|stage| stage.has_bias());
+        match &self.made {
+            Made::Attention => self.shared.attention.output.bias.is_some(),
+            Made::Residual(Kept::Own(_)) => before(),
+            Made::Residual(Kept::Stage(kept)) => before() || kept.has_bias(),
+            Made::Norm { norm, .. } => norm.bias.is_some() || before(),
+            Made::FeedForward(form) => {
+                let biased = |block: &FeedForward| {
+                    let mut maps = maps_into(block).chain([&block.down]);
+                    maps.any(|map| map.bias.is_some())
+                };
+                before()
+                    || match &form.work {
+                        Work::One(block, _) => biased(block),
+                        Work::Experts(experts) => experts.iter().any(|e| biased(&e.block)),
+                    }
+            }
+            Made::Own { bias } => bias.is_some(),
         }
     }
 }
@@ -207,10 +432,10 @@ impl Stage {
         }
     }
 
-    /// The layer norm that this stage is and s_i, if what comes before it has
-    /// one b for all targets; that b.
-    pub(crate) fn norm_of_constant_bias(&self) -> Option<(&LayerNorm, &Tensor<3>, Tensor<1>)> {
-        let Step::LayerNorm { norm, scale } = &self.step else {
+    /// The norm that this stage is and s_i, if what comes before it has one b for
+    /// all targets; that b.
+    pub(crate) fn norm_of_constant_bias(&self) -> Option<(&Norm, &Tensor<3>, Tensor<1>)> {
+        let Made::Norm { norm, scale } = &self.made else {
             return None;
         };
         let before = self.previous.as_ref()?.constant_bias()?;
@@ -219,12 +444,17 @@ impl Stage {
 
     /// b_i, if it is the same for all targets.
     fn constant_bias(&self) -> Option<Tensor<1>> {
-        match &self.step {
-            Step::Attention => Some(self.shared.attention.output.bias.clone()),
-            Step::Residual(None) => self.previous.as_ref()?.constant_bias(),
+        match &self.made {
+            Made::Attention => self.shared.attention.output.bias.clone(),
+            Made::Residual(Kept::Own(_)) => self.previous.as_ref()?.constant_bias(),
             _ => None,
         }
     }
+}
+
+/// A vector in every row of `[batch, token, d_model]`.
+fn every_row(vector: &Tensor<1>, like: &Tensor<3>) -> Tensor<3> {
+    vector.clone().unsqueeze::<3>().expand(like.dims())
 }
 
 /// ‖·‖ over the last axis: `[batch, token, d_model]` to `[batch, token]`.
@@ -278,15 +508,10 @@ fn attention(shared: &Shared, output: &Tensor<3>, sum: Sum) -> Tensor<3> {
             project(others.matmul(shared.values.clone()))
         }
         (Sum::Sources, None) => project(shared.weights.clone().matmul(shared.values.clone())),
-        (Sum::Bias, _) => {
-            let [batch, tokens, d_model] = shared.input.dims();
-            attention
-                .output
-                .bias
-                .clone()
-                .unsqueeze::<3>()
-                .expand([batch, tokens, d_model])
-        }
+        (Sum::Bias, _) => match &attention.output.bias {
+            Some(bias) => every_row(bias, &shared.input),
+            None => shared.input.zeros_like(),
+        },
     }
 }
 
@@ -313,20 +538,6 @@ pub(crate) fn weighted_values(
     host.tensor(context, [1, rows.len(), shape.heads * shape.d_head])
 }
 
-/// LN: centre, scale by γ, divide by s of the true input; β goes to the bias.
-fn layer_norm(v: Tensor<3>, norm: &LayerNorm, scale: &Tensor<3>, sum: Sum) -> Tensor<3> {
-    if let Some(host) = Host::of(&v) {
-        let bias = (sum == Sum::Bias).then_some(&norm.bias);
-        return host.layer_norm_part(&v, &norm.weight, bias, scale);
-    }
-    let centred = v.clone() - v.mean_dim(2);
-    let scaled = centred * norm.weight.clone().unsqueeze() / scale.clone();
-    match sum {
-        Sum::Bias => scaled + norm.bias.clone().unsqueeze(),
-        _ => scaled,
-    }
-}
-
 /// FF: `(v W_1 ⊙ slope) W_2`, the cost of the block itself. The bias has b_1
 /// inside, and g(0) W_2 + b_2 on top (g(0) = 0 for every activation here); or
 /// it is g(β) W_2 + b_2, if it is fixed inside g.
@@ -336,25 +547,58 @@ fn feed_forward(
     treatment: BiasTreatment,
     sum: Sum,
 ) -> Tensor<3> {
-    let block = &form.block;
-    if let (Some(host), Sum::Bias, BiasTreatment::Player) = (Host::of(&v), sum, treatment) {
-        return host.sloped_feed_forward(&v, block, form.slope.packed(host));
+    let is_bias = sum == Sum::Bias;
+    // What the block makes of the bias alone, where it is fixed inside.
+    let fixed = |block: &FeedForward, v: Tensor<3>| match &block.gate {
+        None => apply_activation(block.activation, block.up.forward(v)),
+        Some(gate) => gate.apply(
+            block.activation,
+            gate.map.forward(v.clone()),
+            block.up.forward(v),
+        ),
+    };
+    let (block, slopes) = match &form.work {
+        Work::One(block, slopes) => (block, slopes),
+        Work::Experts(experts) => {
+            let mut all = v.zeros_like();
+            for expert in experts {
+                let (block, rows) = (&expert.block, &expert.rows);
+                let x = rows.pick(&v);
+                let y = match (is_bias, treatment) {
+                    (true, BiasTreatment::Fixed) => {
+                        block.down.product(fixed(block, x)) * rows.weights.clone()
+                    }
+                    _ => sloped(block, &expert.slopes, &x, is_bias),
+                };
+                let y = match (&block.down.bias, is_bias) {
+                    (Some(bias), true) => y + rows.weights.clone() * bias.clone().unsqueeze(),
+                    _ => y,
+                };
+                all = rows.add(all, y);
+            }
+            return all;
+        }
+    };
+    if let (Some(host), Slopes::Plain(slope)) = (Host::of(&v), slopes) {
+        match (sum, treatment) {
+            (Sum::Bias, BiasTreatment::Player) => {
+                return host.sloped_feed_forward(&v, block, slope.packed(host));
+            }
+            (Sum::Sources, _) => {
+                let [batch, targets, _] = v.dims();
+                let hidden = host.packed_product(&v, &block.up);
+                let hidden = hidden.times(slope.packed(host));
+                return host.product(&hidden, &block.down, [batch, targets]);
+            }
+            _ => {}
+        }
     }
-    if let (Some(host), Sum::Sources) = (Host::of(&v), sum) {
-        let [batch, targets, _] = v.dims();
-        let hidden = host.packed_product(&v, &block.up);
-        let hidden = hidden.times(form.slope.packed(host));
-        return host.product(&hidden, &block.down, [batch, targets]);
-    }
-    match (sum, treatment) {
-        (Sum::Bias, BiasTreatment::Player) => block
-            .down
-            .forward(block.up.forward(v) * form.slope.tensor()),
-        (Sum::Bias, BiasTreatment::Fixed) => block
-            .down
-            .forward(apply_activation(block.activation, block.up.forward(v))),
-        _ => block
-            .down
-            .product(block.up.product(v) * form.slope.tensor()),
+    let y = match (is_bias, treatment) {
+        (true, BiasTreatment::Fixed) => return block.down.forward(fixed(block, v)),
+        _ => sloped(block, &slopes.tensors(), &v, is_bias),
+    };
+    match (&block.down.bias, is_bias) {
+        (Some(bias), true) => y + bias.clone().unsqueeze(),
+        _ => y,
     }
 }

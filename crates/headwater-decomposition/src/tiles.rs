@@ -9,11 +9,11 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::Tensor;
+use burn::tensor::{IndexingUpdateOp, Tensor};
 use headwater_kernels::{self as kernels, PairMaps};
-use headwater_transformer::{Host, HostFloats};
+use headwater_transformer::{Host, HostFloats, Linear, index_of};
 
-use crate::form::{FeedForwardForm, Tail};
+use crate::form::{ExpertWork, FeedForwardForm, Tail, Work, maps_into};
 use crate::norm_map::VECTOR_SCALE;
 use crate::shared::{Shared, head_vectors};
 
@@ -68,8 +68,8 @@ impl FeedForwardMaps {
     }
 
     fn compute(&self) -> Vec<Tensor<3>> {
-        if let Some(host) = Host::of(&self.shared.weights) {
-            return self.on_host(host);
+        if let Some(maps) = Host::of(&self.shared.weights).and_then(|host| self.on_host(host)) {
+            return maps;
         }
         let [batch, _, targets, sources] = self.shared.weights.dims();
         // Members by source blocks by target tiles, for each scope.
@@ -112,24 +112,31 @@ impl FeedForwardMaps {
             .collect()
     }
 
-    /// The same by the CPU's own kernels, a member at a time.
-    fn on_host(&self, host: Host) -> Vec<Tensor<3>> {
+    /// The same by the CPU's own kernels, a member at a time, where they have
+    /// what is behind attention and behind the block.
+    fn on_host(&self, host: Host) -> Option<Vec<Tensor<3>>> {
         let shared = &self.shared;
         let [batch, heads, targets, sources] = shared.weights.dims();
-        let block = &self.form.block;
-        let (mut residual, mut tail_norm) = (None, None);
-        for component in &self.tail {
-            match component {
-                Tail::Residual(form) => residual = Some(form),
-                Tail::LayerNorm { weight, scale } => tail_norm = Some((weight, scale)),
+        let (block, slope) = self.form.plain()?;
+        let input_norm = self.form.input.map.layer_norm()?;
+        let (residual, tail_norm) = match &self.tail[..] {
+            [] => (None, None),
+            [Tail::Residual(form)] => (Some(form), None),
+            [Tail::Residual(form), Tail::Norm { fold, scale }] if fold.centre => {
+                (Some(form), Some((&fold.weight, scale)))
             }
-        }
+            _ => return None,
+        };
+        let residual_norm = match residual {
+            Some(form) => form.map.layer_norm()?,
+            None => None,
+        };
         let vector = |norm: &Tensor<1>| host.contiguous(norm);
         let scale_of = |scale: &Tensor<3>| host.contiguous(scale);
         let output = host.contiguous(&self.form.input.map.output);
         let [up, down] = [&block.up.weight, &block.down.weight].map(|map| host.contiguous(map));
-        let norm = self.form.input.map.norm.as_ref().map(vector);
-        let residual_norm = residual.and_then(|form| form.map.norm.as_ref().map(vector));
+        let norm = input_norm.map(vector);
+        let residual_norm = residual_norm.map(vector);
         let last_norm = tail_norm.map(|(weight, _)| vector(weight));
         let scale = self.form.input.scale.as_ref().map(scale_of);
         let residual_scale = residual.and_then(|form| form.scale.as_ref().map(scale_of));
@@ -137,7 +144,7 @@ impl FeedForwardMaps {
         let weights = host.contiguous(&shared.weights);
         let values = host.floats(&shared.values);
         let shape = shared.head_shape();
-        let slopes = self.form.slope.by_member(host, [batch, targets]);
+        let slopes = slope.by_member(host, [batch, targets]);
         let of_member = |scale: &Option<HostFloats<3>>, member: usize| {
             let scale = scale.as_ref()?.slice();
             Some(scale[member * targets..][..targets].to_vec())
@@ -173,16 +180,14 @@ impl FeedForwardMaps {
             },
         };
         let mut members = maps.norms(&sequences);
-        self.scopes
-            .iter()
-            .map(|&tail| {
-                let mut norms = Vec::with_capacity(batch * targets * sources);
-                for components in &mut members {
-                    norms.append(&mut components[tail]);
-                }
-                host.tensor(norms, [batch, targets, sources])
-            })
-            .collect()
+        let of_scope = |&tail: &usize| {
+            let mut norms = Vec::with_capacity(batch * targets * sources);
+            for components in &mut members {
+                norms.append(&mut components[tail]);
+            }
+            host.tensor(norms, [batch, targets, sources])
+        };
+        Some(self.scopes.iter().map(of_scope).collect())
     }
 
     /// The parts as vectors for a range of targets; right off the diagonal.
@@ -216,9 +221,13 @@ impl FeedForwardMaps {
         Tensor::stack(members, 0)
     }
 
-    /// Whether every source of a tile comes after every target in a causal model.
+    /// Whether no target of a tile sees any of its sources.
     fn is_unseen(&self, tile: &Tile) -> bool {
-        self.shared.attention.causal && tile.sources.start >= tile.targets.end
+        let band = self.shared.attention.spec.band;
+        let [.., sources] = self.shared.weights.dims();
+        let first = band.sources(tile.targets.start, sources).start;
+        let end = band.sources(tile.targets.end - 1, sources).end;
+        tile.sources.start >= end || tile.sources.end <= first
     }
 
     fn zeros(&self, tile: &Tile) -> Tensor<2> {
@@ -232,8 +241,7 @@ impl FeedForwardMaps {
     /// Sources for which `v (M W_1)`, `[source, head, d_ff]`, takes a quarter of the budget.
     fn source_block(&self) -> usize {
         let [_, heads, _, sources] = self.shared.weights.dims();
-        let d_ff = self.form.block.up.bias.dims()[0];
-        let bytes = heads * d_ff * self.shared.weights.dtype().size();
+        let bytes = heads * self.form.source_width() * self.shared.weights.dtype().size();
         (self.shared.options.tile_bytes / 4 / bytes).clamp(1, sources)
     }
 
@@ -241,19 +249,13 @@ impl FeedForwardMaps {
     /// twice, take the rest.
     fn target_tile(&self, sources: usize) -> usize {
         let [_, _, targets, _] = self.shared.weights.dims();
-        let [d_ff, d_model] = [
-            self.form.block.up.bias.dims()[0],
-            self.form.block.down.bias.dims()[0],
-        ];
-        let bytes = sources * 2 * (d_ff + d_model) * self.shared.weights.dtype().size();
+        let bytes = sources * 2 * self.form.pair_width() * self.shared.weights.dtype().size();
         (self.shared.options.tile_bytes * 3 / 4 / bytes).clamp(1, targets)
     }
 
     /// Hands over the parts of a tile, `[source, target, d_model]` times
     /// [`VECTOR_SCALE`], behind the block and behind each component of the tail.
     fn visit(&self, source: &SourceBlock, tile: &Tile, visit: &mut dyn FnMut(usize, Tensor<3>)) {
-        let block = &self.form.block;
-        let (targets, sources) = (tile.targets.len(), tile.sources.len());
         let weights: Tensor<3> = self
             .shared
             .weights
@@ -272,16 +274,29 @@ impl FeedForwardMaps {
                 .slice_dim(1, tile.targets.clone())
         };
 
-        let mut slope = of_targets(&self.form.slope.tensor());
-        if let Some(scale) = &self.form.input.scale {
-            slope = slope / of_targets(scale);
-        }
-        let hidden = weights.clone().matmul(source.hidden.clone()) * slope;
-        let [d_model, d_ff] = block.down.weight.dims();
-        let mut vectors = hidden
-            .reshape([sources * targets, d_ff])
-            .matmul(block.down.weight.clone().transpose())
-            .reshape([sources, targets, d_model]);
+        let scale = self.form.input.scale.as_ref().map(of_targets);
+        let mut vectors = match &self.form.work {
+            Work::One(block, slopes) => {
+                let slopes = slopes.tensors();
+                let slopes = slopes.iter().map(|slope| match &scale {
+                    Some(scale) => of_targets(slope) / scale.clone(),
+                    None => of_targets(slope),
+                });
+                let hidden = source.hidden.iter().zip(slopes);
+                let hidden =
+                    hidden.map(|(hidden, slope)| weights.clone().matmul(hidden.clone()) * slope);
+                let hidden = hidden.reduce(|a, b| a + b).expect("a block has a map");
+                rows_through(&block.down, hidden)
+            }
+            Work::Experts(experts) => {
+                let parts = weights.clone().matmul(source.hidden[0].clone());
+                let parts = match &scale {
+                    Some(scale) => parts / scale.clone(),
+                    None => parts,
+                };
+                self.through_experts(experts, parts, tile)
+            }
+        };
         visit(0, vectors.clone());
 
         for (index, component) in self.tail.iter().enumerate() {
@@ -296,20 +311,56 @@ impl FeedForwardMaps {
                     }
                     vectors + residual
                 }
-                Tail::LayerNorm { weight, scale } => {
-                    let centred = vectors.clone() - vectors.mean_dim(2);
-                    centred * weight.clone().unsqueeze() / of_targets(scale)
-                }
+                Tail::Norm { fold, scale } => fold.apply(vectors) / of_targets(scale),
             };
             visit(index + 1, vectors.clone());
         }
     }
 }
 
+impl FeedForwardMaps {
+    /// The parts of a tile `[source, target, d_model]` behind the experts of each target.
+    fn through_experts(&self, experts: &[ExpertWork], parts: Tensor<3>, tile: &Tile) -> Tensor<3> {
+        let [_, _, targets, _] = self.shared.weights.dims();
+        let first = tile.member * targets + tile.targets.start;
+        let mut sum = parts.zeros_like();
+        for expert in experts {
+            // Rows are in rising order.
+            let rows = &expert.rows.rows;
+            let chosen = rows.partition_point(|&row| row < first)
+                ..rows.partition_point(|&row| row < first + tile.targets.len());
+            if chosen.is_empty() {
+                continue;
+            }
+            let of_tile: Vec<usize> = rows[chosen.clone()].iter().map(|row| row - first).collect();
+            let index = index_of(&of_tile, &parts);
+            let picked = parts.clone().select(1, index.clone());
+            let hidden = maps_into(&expert.block).zip(&expert.slopes);
+            let hidden = hidden.map(|(map, slope)| {
+                rows_through(map, picked.clone()) * slope.clone().slice_dim(1, chosen.clone())
+            });
+            let hidden = hidden.reduce(|a, b| a + b).expect("a block has a map");
+            let y = rows_through(&expert.block.down, hidden);
+            sum = sum.select_assign(1, index, y, IndexingUpdateOp::Add);
+        }
+        sum
+    }
+}
+
+/// `x Wᵀ` of all rows in one product.
+fn rows_through(map: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let [sources, targets, input] = x.dims();
+    let [output, _] = map.weight.dims();
+    x.reshape([sources * targets, input])
+        .matmul(map.weight.clone().transpose())
+        .reshape([sources, targets, output])
+}
+
 /// What all tiles of a block of sources share.
 struct SourceBlock {
-    /// `v (M W_1)`, scaled, `[source, head, d_ff]`.
-    hidden: Tensor<3>,
+    /// `v (M W)` for each map into the block, scaled, `[source, head, d_ff]`; `v M`
+    /// where there are experts.
+    hidden: Vec<Tensor<3>>,
     /// For each residual of the tail its `v M`, scaled, `[source, head, d_model]`.
     residuals: Vec<Option<Tensor<3>>>,
 }
@@ -326,13 +377,19 @@ impl SourceBlock {
             * VECTOR_SCALE;
         let by_source = |by_head: Tensor<3>| values.clone().matmul(by_head).swap_dims(0, 1);
         Self {
-            hidden: by_source(maps.form.hidden_map()),
+            hidden: maps
+                .form
+                .source_maps()
+                .iter()
+                .cloned()
+                .map(by_source)
+                .collect(),
             residuals: maps
                 .tail
                 .iter()
                 .map(|component| match component {
                     Tail::Residual(form) => Some(by_source(form.map.by_head())),
-                    Tail::LayerNorm { .. } => None,
+                    Tail::Norm { .. } => None,
                 })
                 .collect(),
         }

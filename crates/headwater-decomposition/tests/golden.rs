@@ -18,9 +18,9 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
         .unwrap();
     let expected = Expected::of(family);
     let expected = expected.case("short");
-    let arrangement = model.architecture().arrangement;
-    let scopes = Scope::of(arrangement);
-    let captures = LayerDecomposition::captures(arrangement, scopes).unwrap();
+    let layer = model.architecture().layer(0);
+    let scopes = &Scope::of(&layer);
+    let captures = LayerDecomposition::captures(&layer, scopes).unwrap();
     for capture in model.run(&batch, captures) {
         let l = capture.layer();
         let decomposition = LayerDecomposition::new(&model.layers()[l], &capture, scopes).unwrap();

@@ -8,9 +8,12 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor, activation};
+use headwater_transformer::wiring::{
+    AttentionSpec, FeedForwardSpec, LayerSpec, NormKind, NormSpec, PlainSpec,
+};
 use headwater_transformer::{
-    Activation, Arrangement, Captures, DeviceName, FeedForward, Layer, LayerCapture, LayerNorm,
-    Linear, MultiHeadAttention, Sources, apply_activation,
+    Activation, Block, Captures, DeviceName, FeedForward, Layer, LayerCapture, Linear,
+    MultiHeadAttention, Norm, Sources, Sublayer, apply_activation, wiring,
 };
 
 const D_MODEL: usize = 768;
@@ -26,38 +29,58 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 fn linear(input: usize, output: usize, device: &Device) -> Linear {
     Linear {
         weight: random([output, input], device),
-        bias: random([output], device),
+        bias: Some(random([output], device)),
     }
 }
 
-fn norm(device: &Device) -> LayerNorm {
-    LayerNorm {
+fn norm(device: &Device) -> Norm {
+    Norm {
+        kind: NormKind::Layer,
         weight: random([D_MODEL], device) + 1.0,
-        bias: random([D_MODEL], device),
+        bias: Some(random([D_MODEL], device)),
         epsilon: 1e-12,
     }
 }
 
 fn layer(device: &Device) -> Layer {
     let square = || linear(D_MODEL, D_MODEL, device);
+    let norm_spec = NormSpec::layer(1e-12);
+    let attention_spec = AttentionSpec::new(HEADS, D_MODEL / HEADS);
+    let plain = PlainSpec::new(D_FF, Activation::Gelu);
+    let sublayers = [
+        wiring::Sublayer::Attention(attention_spec.clone()),
+        wiring::Sublayer::FeedForward(FeedForwardSpec::Plain(plain)),
+    ];
+    let spec = LayerSpec::post_norm(norm_spec, sublayers);
+    let attention = MultiHeadAttention {
+        spec: attention_spec,
+        query: square(),
+        key: square(),
+        value: square(),
+        output: square(),
+        qk_norms: None,
+        sinks: None,
+        buckets: None,
+    };
+    let feed_forward = FeedForward {
+        up: linear(D_MODEL, D_FF, device),
+        gate: None,
+        down: linear(D_FF, D_MODEL, device),
+        activation: Activation::Gelu,
+    };
+    let sublayers = [
+        Sublayer::Attention(attention),
+        Sublayer::FeedForward(feed_forward),
+    ];
+    let blocks = sublayers.map(|sublayer| Block {
+        before: None,
+        sublayer,
+        output: None,
+        behind: Some(norm(device)),
+    });
     Layer {
-        arrangement: Arrangement::PostLn,
-        attention: MultiHeadAttention {
-            query: square(),
-            key: square(),
-            value: square(),
-            output: square(),
-            n_heads: HEADS,
-            causal: false,
-        },
-        attention_norm: norm(device),
-        cross_attention: None,
-        feed_forward: FeedForward {
-            up: linear(D_MODEL, D_FF, device),
-            down: linear(D_FF, D_MODEL, device),
-            activation: Activation::Gelu,
-        },
-        feed_forward_norm: norm(device),
+        spec,
+        blocks: blocks.into(),
     }
 }
 
@@ -103,15 +126,20 @@ fn main() {
                 activation::softmax(scores.clone(), 3)
             }),
             kernel("layer norm", 0.0, || {
-                layer.attention_norm.forward(x.clone()).0
+                layer.blocks[0]
+                    .behind
+                    .as_ref()
+                    .unwrap()
+                    .forward(x.clone())
+                    .0
             }),
             kernel(
                 "linear, d_model to d_model",
                 product(D_MODEL, D_MODEL),
-                || layer.attention.query.forward(x.clone()),
+                || layer.attention().query.forward(x.clone()),
             ),
             kernel("linear, d_model to d_ff", product(D_MODEL, D_FF), || {
-                layer.feed_forward.up.forward(x.clone())
+                layer.feed_forward().up.forward(x.clone())
             }),
             kernel("scores of all heads", attention, || {
                 heads.clone().matmul(heads.clone().transpose())

@@ -1,6 +1,8 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use headwater_checkpoint::{Architecture, Family};
+use headwater_checkpoint::Architecture;
+use headwater_checkpoint::wiring::{Counting, Positions};
 
+use crate::scores::ScoreTables;
 use crate::{Error, Precision};
 
 /// One sequence of token ids, special tokens included.
@@ -31,10 +33,11 @@ impl TokenSequence {
         if tokens == 0 {
             return Err(Error::EmptySequence { index });
         }
-        if tokens > architecture.max_positions {
+        let embeddings = architecture.embeddings();
+        if let Some(max_positions) = embeddings.limit().filter(|&limit| tokens > limit) {
             return Err(Error::TooLong {
                 tokens,
-                max_positions: architecture.max_positions,
+                max_positions,
             });
         }
         if self.token_type_ids.len() != tokens {
@@ -52,7 +55,7 @@ impl TokenSequence {
                 });
             }
         }
-        let token_types = architecture.token_types.max(1);
+        let token_types = embeddings.token_types.max(1);
         for (position, &id) in self.token_type_ids.iter().enumerate() {
             if id as usize >= token_types {
                 return Err(Error::TokenTypeOutOfRange {
@@ -75,17 +78,11 @@ pub struct TokenBatch {
     pub(crate) input_ids: Tensor<2, Int>,
     pub(crate) token_type_ids: Tensor<2, Int>,
     pub(crate) position_ids: Tensor<2, Int>,
-    /// Added to the attention scores: 0 for visible sources, a very negative
-    /// number for padding and, in causal models, for what comes later.
-    /// `[batch, 1, 1, source]`, or `[batch, 1, target, source]` if causal.
-    pub(crate) score_bias: Option<Tensor<4>>,
+    /// What the texts add to attention scores.
+    pub(crate) tables: ScoreTables,
     lengths: Vec<usize>,
     longest: usize,
 }
-
-/// Low enough that its exponential is exactly zero beside any real score, in
-/// float32 and in float64, and high enough to stay finite in both.
-const MASKED_SCORE: f64 = -1e30;
 
 impl TokenBatch {
     /// Validates and pads sequences.
@@ -119,20 +116,26 @@ impl TokenBatch {
         };
         let input_ids = padded(&|s| s.input_ids.clone(), architecture.pad_token_id);
         let token_type_ids = padded(&|s| s.token_type_ids.clone(), 0);
-        let position_ids = padded(&|s| position_ids(&s.input_ids, architecture), 0);
+        let positions = architecture.embeddings().positions;
+        let position_ids = padded(
+            &|s| position_ids(&s.input_ids, architecture.pad_token_id, positions),
+            0,
+        );
 
-        let score_bias =
-            score_bias(&lengths, longest, architecture.causal).map(|(shape, values)| {
-                Tensor::from_data(TensorData::new(values, shape), (device, precision.dtype()))
-            });
+        let tables = ScoreTables::new(&lengths, longest, device, precision);
         Ok(Self {
             input_ids,
             token_type_ids,
             position_ids,
-            score_bias,
+            tables,
             lengths,
             longest,
         })
+    }
+
+    /// What the texts add to attention scores.
+    pub fn tables(&self) -> &ScoreTables {
+        &self.tables
     }
 
     /// Real tokens of each sequence.
@@ -146,49 +149,34 @@ impl TokenBatch {
     }
 }
 
-/// What hides padded and, if causal, later sources; nothing where all are visible.
-fn score_bias(lengths: &[usize], longest: usize, causal: bool) -> Option<([usize; 4], Vec<f32>)> {
-    if !causal && lengths.iter().all(|&length| length == longest) {
-        return None;
-    }
-    let targets = if causal { longest } else { 1 };
-    let mut values = Vec::with_capacity(lengths.len() * targets * longest);
-    for &length in lengths {
-        for target in 0..targets {
-            values.extend((0..longest).map(|source| {
-                // A padded target sees itself, so that its row stays finite.
-                let visible = (source < length || (causal && source == target))
-                    && !(causal && source > target);
-                if visible { 0.0 } else { MASKED_SCORE as f32 }
-            }));
-        }
-    }
-    Some(([lengths.len(), 1, targets, longest], values))
-}
-
-/// Rows of the position table for one sequence.
+/// Rows of the position table for one sequence; none are looked at where there is no table.
 ///
 /// RoBERTa counts only tokens that are not padding and starts behind the
 /// padding id; a padding id inside a text gets the padding row.
-fn position_ids(input_ids: &[u32], architecture: &Architecture) -> Vec<u32> {
-    match architecture.family {
-        Family::Roberta => {
-            let padding = architecture.pad_token_id;
-            let mut position = padding;
-            input_ids
-                .iter()
-                .map(|&id| {
-                    if id == padding {
-                        padding
-                    } else {
-                        position += 1;
-                        position
-                    }
-                })
-                .collect()
+fn position_ids(input_ids: &[u32], padding: u32, positions: Positions) -> Vec<u32> {
+    let from = |first: usize| (0..input_ids.len()).map(move |i| (i + first) as u32);
+    match positions {
+        Positions::None => vec![0; input_ids.len()],
+        Positions::Learned {
+            first,
+            counting: Counting::All,
+            ..
         }
-        _ => (0..input_ids.len() as u32)
-            .map(|i| i + architecture.position_offset as u32)
-            .collect(),
+        | Positions::Sinusoidal { first, .. } => from(first).collect(),
+        Positions::Learned {
+            first,
+            counting: Counting::Unpadded,
+            ..
+        } => {
+            let mut next = first as u32;
+            let row = |&id: &u32| {
+                if id == padding {
+                    return padding;
+                }
+                next += 1;
+                next - 1
+            };
+            input_ids.iter().map(row).collect()
+        }
     }
 }

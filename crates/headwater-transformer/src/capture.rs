@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
+use headwater_checkpoint::wiring::Step;
 use headwater_kernels::Packed;
 
-use crate::{Error, Host};
+use crate::{Error, Host, Routing};
 
 /// An intermediate result of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,21 +16,17 @@ use crate::{Error, Host};
 pub enum Activations {
     /// The layer's input x, `[batch, token, d_model]`.
     Input,
-    /// α, `[batch, head, target, source]`.
-    AttentionWeights,
-    /// v = x W_V + b_V by head, x behind the layer norm where one comes first,
-    /// `[batch, head, source, d_head]`.
-    Values,
-    /// α of cross-attention, `[batch, head, target, source]`.
-    CrossAttentionWeights,
-    /// v of cross-attention, from the encoder's outputs, `[batch, head, source, d_head]`.
-    CrossAttentionValues,
-    /// The output of a component, by its step in [`Layer::pipeline`](crate::Layer::pipeline),
-    /// `[batch, token, d_model]`.
-    Component(usize),
-    /// s(y) of the layer norm at a step of the pipeline, `[batch, token, 1]`.
-    NormScale(usize),
-    /// What the feed-forward block's activation is applied to, `[batch, token, d_ff]`.
+    /// α of the attention at a step, `[batch, head, target, source]`.
+    AttentionWeights(Step),
+    /// v = x W_V + b_V of the attention at a step, x behind the norm before it, where
+    /// one comes first, or an encoder's outputs, `[batch, group, source, d_head]`.
+    Values(Step),
+    /// What a step puts out, `[batch, token, d_model]`.
+    State(Step),
+    /// s(y) of the norm at a step, `[batch, token, 1]`.
+    NormScale(Step),
+    /// What the feed-forward block's activation is applied to, or what is
+    /// multiplied by its gate and the gate, `[batch, token, d_ff]`.
     PreActivation,
 }
 
@@ -37,12 +34,12 @@ impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Activations::Input => f.write_str("the input"),
-            Activations::AttentionWeights => f.write_str("the attention weights"),
-            Activations::Values => f.write_str("the values"),
-            Activations::CrossAttentionWeights => f.write_str("the cross-attention weights"),
-            Activations::CrossAttentionValues => f.write_str("the cross-attention values"),
-            Activations::Component(step) => write!(f, "the output of component {step}"),
-            Activations::NormScale(step) => write!(f, "the scale of the layer norm at step {step}"),
+            Activations::AttentionWeights(step) => {
+                write!(f, "the attention weights of block {}", step.block)
+            }
+            Activations::Values(step) => write!(f, "the values of block {}", step.block),
+            Activations::State(step) => write!(f, "the output of {step}"),
+            Activations::NormScale(step) => write!(f, "the scale of {step}"),
             Activations::PreActivation => f.write_str("the feed-forward pre-activation"),
         }
     }
@@ -105,6 +102,8 @@ pub struct LayerCapture {
     matrices: Vec<(Activations, Tensor<3>)>,
     head_matrices: Vec<(Activations, Tensor<4>)>,
     pre_activation: Option<PreActivation>,
+    gate: Option<Tensor<3>>,
+    routing: Option<Arc<Routing>>,
 }
 
 /// What the activation of a feed-forward block is applied to, as a layer left it.
@@ -169,6 +168,8 @@ impl LayerCapture {
             matrices: Vec::new(),
             head_matrices: Vec::new(),
             pre_activation: None,
+            gate: None,
+            routing: None,
         }
     }
 
@@ -191,6 +192,14 @@ impl LayerCapture {
         if captures.keeps(self.layer, quantity) {
             self.head_matrices.push((quantity, value.clone()));
         }
+    }
+
+    pub(crate) fn keep_routing(&mut self, value: Arc<Routing>) {
+        self.routing = Some(value);
+    }
+
+    pub(crate) fn keep_gate(&mut self, value: Tensor<3>) {
+        self.gate = Some(value);
     }
 
     pub(crate) fn keep_pre_activation(&mut self, value: PreActivation) {
@@ -240,47 +249,31 @@ impl LayerCapture {
     ///
     /// # Errors
     /// It was not captured.
-    pub fn attention_weights(&self) -> Result<Tensor<4>, Error> {
-        self.heads(Activations::AttentionWeights)
+    pub fn attention_weights(&self, step: Step) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::AttentionWeights(step))
     }
 
     /// [`Activations::Values`].
     ///
     /// # Errors
     /// It was not captured.
-    pub fn values(&self) -> Result<Tensor<4>, Error> {
-        self.heads(Activations::Values)
+    pub fn values(&self, step: Step) -> Result<Tensor<4>, Error> {
+        self.heads(Activations::Values(step))
     }
 
-    /// [`Activations::CrossAttentionWeights`].
+    /// [`Activations::State`].
     ///
     /// # Errors
     /// It was not captured.
-    pub fn cross_attention_weights(&self) -> Result<Tensor<4>, Error> {
-        self.heads(Activations::CrossAttentionWeights)
-    }
-
-    /// [`Activations::CrossAttentionValues`].
-    ///
-    /// # Errors
-    /// It was not captured.
-    pub fn cross_attention_values(&self) -> Result<Tensor<4>, Error> {
-        self.heads(Activations::CrossAttentionValues)
-    }
-
-    /// [`Activations::Component`].
-    ///
-    /// # Errors
-    /// It was not captured.
-    pub fn component(&self, step: usize) -> Result<Tensor<3>, Error> {
-        self.matrix(Activations::Component(step))
+    pub fn state(&self, step: Step) -> Result<Tensor<3>, Error> {
+        self.matrix(Activations::State(step))
     }
 
     /// [`Activations::NormScale`].
     ///
     /// # Errors
     /// It was not captured.
-    pub fn norm_scale(&self, step: usize) -> Result<Tensor<3>, Error> {
+    pub fn norm_scale(&self, step: Step) -> Result<Tensor<3>, Error> {
         self.matrix(Activations::NormScale(step))
     }
 
@@ -291,5 +284,24 @@ impl LayerCapture {
     pub fn pre_activation(&self) -> Result<&PreActivation, Error> {
         let missing = || self.missing(Activations::PreActivation);
         self.pre_activation.as_ref().ok_or_else(missing)
+    }
+
+    /// Which experts had which tokens: kept in the place of
+    /// [`Activations::PreActivation`] where there are experts.
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn routing(&self) -> Result<&Arc<Routing>, Error> {
+        let missing = || self.missing(Activations::PreActivation);
+        self.routing.as_ref().ok_or_else(missing)
+    }
+
+    /// The gate of [`Activations::PreActivation`], `[batch, token, d_ff]`.
+    ///
+    /// # Errors
+    /// It was not captured.
+    pub fn gate(&self) -> Result<Tensor<3>, Error> {
+        let missing = || self.missing(Activations::PreActivation);
+        self.gate.clone().ok_or_else(missing)
     }
 }

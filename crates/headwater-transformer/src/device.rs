@@ -160,6 +160,14 @@ impl Precision {
         }
     }
 
+    /// The precision of an element type; what is not float64 counts as float32.
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F64 => Precision::F64,
+            _ => Precision::F32,
+        }
+    }
+
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {

@@ -1,8 +1,9 @@
 use burn::tensor::{Int, Tensor, TensorData};
-use headwater_checkpoint::{Architecture, Positions};
+use headwater_checkpoint::Architecture;
+use headwater_checkpoint::wiring::{Positions, Sinusoids};
 
 use crate::reader::ParameterReader;
-use crate::{Error, LayerNorm, Linear, TokenBatch};
+use crate::{Error, Linear, Norm, TokenBatch};
 
 /// Token, position and type embeddings, with their layer norm.
 #[derive(Debug, Clone)]
@@ -10,9 +11,9 @@ pub struct Embeddings {
     word: Tensor<2>,
     /// What word embeddings are multiplied by.
     scale: f64,
-    position: Tensor<2>,
+    position: Option<Tensor<2>>,
     token_type: Option<Tensor<2>>,
-    norm: Option<LayerNorm>,
+    norm: Option<Norm>,
     projection: Option<Linear>,
 }
 
@@ -23,25 +24,30 @@ impl Embeddings {
         word: Tensor<2>,
     ) -> Result<Self, Error> {
         const POSITION: &str = "embeddings.position.weight";
-        let position = match architecture.positions {
-            Positions::Sinusoidal if !reader.has(POSITION) => Tensor::from_data(
-                sinusoids(architecture.max_positions, architecture.d_embedding),
+        let spec = architecture.embeddings();
+        let position = match spec.positions {
+            Positions::None => None,
+            Positions::Sinusoidal {
+                limit,
+                first,
+                frequencies,
+            } if !reader.has(POSITION) => Some(Tensor::from_data(
+                sinusoids(limit.saturating_add(first), spec.width, frequencies),
                 (reader.device, reader.precision.dtype()),
-            ),
-            _ => reader.tensor(POSITION)?,
+            )),
+            Positions::Learned { .. } | Positions::Sinusoidal { .. } => {
+                Some(reader.tensor(POSITION)?)
+            }
         };
+        let projects = spec.width != architecture.d_model;
         Ok(Self {
             word,
-            scale: architecture.embedding_scale,
+            scale: spec.scale,
             position,
-            token_type: reader
-                .has("embeddings.token_type.weight")
-                .then(|| reader.tensor("embeddings.token_type.weight"))
-                .transpose()?,
-            norm: reader.optional_layer_norm("embeddings.norm", architecture.layer_norm_eps)?,
-            projection: reader
-                .has("embeddings.projection.weight")
-                .then(|| reader.linear("embeddings.projection"))
+            token_type: reader.present("embeddings.token_type.weight", spec.token_types > 0)?,
+            norm: reader.optional_norm("embeddings.norm", spec.norm)?,
+            projection: projects
+                .then(|| reader.linear("embeddings.projection", true))
                 .transpose()?,
         })
     }
@@ -51,7 +57,10 @@ impl Embeddings {
         if self.scale != 1.0 {
             word = word * self.scale;
         }
-        let mut x = word + rows(&self.position, &batch.position_ids);
+        let mut x = match &self.position {
+            Some(table) => word + rows(table, &batch.position_ids),
+            None => word,
+        };
         if let Some(table) = &self.token_type {
             x = x + rows(table, &batch.token_type_ids);
         }
@@ -78,8 +87,12 @@ fn rows(table: &Tensor<2>, ids: &Tensor<2, Int>) -> Tensor<3> {
 /// `[positions, width]`: sines in the first half of a row, cosines in the second.
 ///
 /// In float32, as the models were trained with, whatever the precision of the rest.
-fn sinusoids(positions: usize, width: usize) -> TensorData {
+fn sinusoids(positions: usize, width: usize, frequencies: Sinusoids) -> TensorData {
     let sines = width.div_ceil(2);
+    let exponent = |k: usize| match frequencies {
+        Sinusoids::ByWidth => 2.0 * k as f64 / width as f64,
+        Sinusoids::ByHalf => k as f64 / (sines as f64 - 1.0),
+    };
     let values: Vec<f32> = (0..positions)
         .flat_map(|position| {
             (0..width).map(move |column| {
@@ -88,7 +101,7 @@ fn sinusoids(positions: usize, width: usize) -> TensorData {
                 } else {
                     (column - sines, f64::cos)
                 };
-                let wavelength = 10_000_f64.powf(2.0 * k as f64 / width as f64);
+                let wavelength = 10_000_f64.powf(exponent(k));
                 function(position as f64 / wavelength) as f32
             })
         })

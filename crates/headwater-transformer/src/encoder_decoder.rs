@@ -1,6 +1,7 @@
 //! Translation models: an encoder, and a decoder that looks at it.
 
 use burn::tensor::Tensor;
+use headwater_checkpoint::wiring::Band;
 use headwater_checkpoint::{Checkpoint, GenerationSettings};
 
 use crate::reader::ParameterReader;
@@ -98,7 +99,7 @@ impl EncoderDecoder {
     pub fn encoded(&self, run: LayerRun<'_>, source: &TokenBatch) -> EncoderOutput {
         EncoderOutput {
             hidden_states: run.last_hidden_state(),
-            score_bias: source.score_bias.clone(),
+            score_bias: source.tables.mask(Band::ALL),
         }
     }
 
@@ -134,8 +135,9 @@ impl EncoderDecoder {
         );
         let encoded = self.encode(source);
         let mut settings = settings.clone();
-        let most = self.decoder.architecture().max_positions;
-        settings.max_length = settings.max_length.min(most);
+        if let Some(limit) = self.decoder.architecture().embeddings().limit() {
+            settings.max_length = settings.max_length.min(limit);
+        }
         generate(&settings, |prefixes| {
             let sequences: Vec<TokenSequence> = prefixes
                 .iter()

@@ -111,6 +111,12 @@ pub enum Error {
         /// The layer, from 0.
         layer: usize,
     },
+    /// A sublayer that this build cannot run.
+    #[error("{what} is not supported")]
+    NotSupported {
+        /// The sublayer.
+        what: &'static str,
+    },
     /// A layer that the model does not have.
     #[error("the model has no layer {layer}; its layers are 0 to {last}", last = n_layers - 1)]
     NoSuchLayer {

@@ -10,8 +10,10 @@ use burn::tensor::{DType, Tensor, TensorData};
 use headwater_kernels::{self as kernels};
 use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias, Then};
 
+use headwater_checkpoint::wiring::{AttentionSpec, NormKind};
+
 use crate::memory::Memory;
-use crate::{Activation, FeedForward, LayerNorm, Linear};
+use crate::{Activation, FeedForward, Linear, Norm};
 
 /// This machine's kernels, for tensors in its memory.
 #[derive(Debug, Clone, Copy)]
@@ -92,7 +94,8 @@ impl Host {
     ) -> Tensor<3> {
         let [output, _] = linear.weight.dims();
         let weight = self.contiguous(&linear.weight);
-        let biases = bias.then(|| self.contiguous(&linear.bias));
+        let biases = linear.bias.as_ref().filter(|_| bias);
+        let biases = biases.map(|bias| self.contiguous(bias));
         let map = Affine {
             weight: weight.slice(),
             bias: biases.as_ref().map(HostFloats::slice),
@@ -105,26 +108,26 @@ impl Host {
     /// context, heads side by side.
     ///
     /// # Shapes
-    /// `query`: `[batch, target, d_model]`; `key`, `value`: `[batch, source,
-    /// d_model]`; result `[batch, head, target, source]`, `[batch, target, d_model]`.
+    /// `query`: `[batch, target, H·d]`; `key`, `value`: `[batch, source, H·d]`;
+    /// result `[batch, head, target, source]`, `[batch, target, H·d]`.
     pub(crate) fn attention(
         self,
         [query, key, value]: [&Tensor<3>; 3],
-        n_heads: usize,
-        causal: bool,
+        spec: &AttentionSpec,
         score_bias: Option<&Tensor<4>>,
         keep_weights: bool,
     ) -> (Option<Tensor<4>>, Tensor<3>) {
-        let [batch, targets, d_model] = query.dims();
+        let [batch, targets, width] = query.dims();
         let [_, sources, _] = key.dims();
-        let d_head = d_model / n_heads;
+        let (n_heads, d_head) = (spec.heads, spec.d_head);
         let shape = HeadShape {
             batch,
             heads: n_heads,
             d_head,
             targets,
             sources,
-            causal,
+            // What a band hides on the other side is in the bias.
+            causal: spec.band.ahead == Some(0),
         };
         let [query, key, value] = [query, key, value].map(|rows| self.contiguous(rows));
         let rows = [(&query, targets), (&key, sources), (&value, sources)]
@@ -141,7 +144,7 @@ impl Host {
         let (weights, context) = kernels::attention(self.cpu, shape, rows, bias, keep_weights);
         (
             weights.map(|weights| self.tensor(weights, [batch, n_heads, targets, sources])),
-            self.tensor(context, [batch, targets, d_model]),
+            self.tensor(context, [batch, targets, width]),
         )
     }
 
@@ -156,10 +159,10 @@ impl Host {
         let curve = curve(block.activation)?;
         let [batch, token, _] = x.dims();
         let weight = self.contiguous(&block.up.weight);
-        let bias = self.contiguous(&block.up.bias);
+        let bias = block.up.bias.as_ref().map(|bias| self.contiguous(bias));
         let map = Affine {
             weight: weight.slice(),
-            bias: Some(bias.slice()),
+            bias: bias.as_ref().map(HostFloats::slice),
         };
         let (x, then) = (self.pack(x), Then::Activation(curve));
         let (hidden, before) = match keep {
@@ -175,12 +178,15 @@ impl Host {
         ))
     }
 
-    /// [`LayerNorm::forward`].
-    pub(crate) fn layer_norm(self, x: &Tensor<3>, norm: &LayerNorm) -> (Tensor<3>, Tensor<3>) {
+    /// [`Norm::forward`], where the kernels have it.
+    pub(crate) fn norm(self, x: &Tensor<3>, norm: &Norm) -> Option<(Tensor<3>, Tensor<3>)> {
+        let (NormKind::Layer, Some(bias)) = (norm.kind, &norm.bias) else {
+            return None;
+        };
         let shape @ [batch, token, _] = x.dims();
         let x = self.contiguous(x);
         let weight = self.contiguous(&norm.weight);
-        let bias = self.contiguous(&norm.bias);
+        let bias = self.contiguous(bias);
         let (normalized, scale) = kernels::layer_norm(
             self.cpu,
             x.slice(),
@@ -188,10 +194,10 @@ impl Host {
             bias.slice(),
             norm.epsilon,
         );
-        (
+        Some((
             self.tensor(normalized, shape),
             self.tensor(scale, [batch, token, 1]),
-        )
+        ))
     }
 
     /// What a layer norm does to a part of its input: centred, scaled by γ,
@@ -232,10 +238,10 @@ impl Host {
     ) -> Tensor<3> {
         let [batch, token, _] = x.dims();
         let weight = self.contiguous(&block.up.weight);
-        let bias = self.contiguous(&block.up.bias);
+        let bias = block.up.bias.as_ref().map(|bias| self.contiguous(bias));
         let map = Affine {
             weight: weight.slice(),
-            bias: Some(bias.slice()),
+            bias: bias.as_ref().map(HostFloats::slice),
         };
         let x = self.pack(x);
         let hidden = kernels::linear_packed(&x, map, Then::Times(slope));
@@ -360,7 +366,7 @@ mod tests {
     fn linear(input: usize, output: usize) -> Linear {
         Linear {
             weight: random([output, input]),
-            bias: random([output]),
+            bias: Some(random([output])),
         }
     }
 
@@ -382,11 +388,12 @@ mod tests {
         assert_alike(map.product(x.clone()), product.clone());
         assert_alike(
             map.forward(x.clone()),
-            product + map.bias.clone().unsqueeze(),
+            product + map.bias.clone().unwrap().unsqueeze(),
         );
-        let norm = LayerNorm {
+        let norm = Norm {
+            kind: NormKind::Layer,
             weight: random([20]),
-            bias: random([20]),
+            bias: Some(random([20])),
             epsilon: 1e-5,
         };
         let (kernel, burn) = (norm.forward(x.clone()), norm.burn_forward(x.clone()));
@@ -415,16 +422,18 @@ mod tests {
             key: linear(20, 20),
             value: linear(20, 20),
             output: linear(20, 20),
-            n_heads: 4,
-            causal: false,
+            spec: AttentionSpec::new(4, 5),
+            qk_norms: None,
+            sinks: None,
+            buckets: None,
         };
         let [query, key, value] = [random([2, 5, 20]), random([2, 9, 20]), random([2, 9, 20])];
         let host = Host::of(&query).expect("this machine has vectors");
         for bias in [None, Some(random([2, 1, 1, 9])), Some(random([1, 1, 5, 9]))] {
-            let burn = attention.burn_weights(query.clone(), key.clone(), bias.as_ref());
+            let burn = attention.burn_weights(query.clone(), key.clone(), None, bias.as_ref());
             let context = burn.clone().matmul(attention.split_heads(value.clone()));
-            let (weights, kernel) =
-                host.attention([&query, &key, &value], 4, false, bias.as_ref(), true);
+            let rows = [&query, &key, &value];
+            let (weights, kernel) = host.attention(rows, &attention.spec, bias.as_ref(), true);
             assert_alike(weights.expect("they are kept"), burn);
             assert_alike(kernel, attention.merge_heads(context));
         }
@@ -443,12 +452,13 @@ mod tests {
         ] {
             let block = FeedForward {
                 up: linear(20, 50),
+                gate: None,
                 down: linear(50, 20),
                 activation,
             };
-            let p = block.up.burn_product(x.clone()) + block.up.bias.clone().unsqueeze();
+            let p = block.up.burn_product(x.clone()) + block.up.bias.clone().unwrap().unsqueeze();
             let hidden = apply_activation(activation, p.clone());
-            let y = block.down.burn_product(hidden) + block.down.bias.clone().unsqueeze();
+            let y = block.down.burn_product(hidden) + block.down.bias.clone().unwrap().unsqueeze();
             let kernel = host.feed_forward(&x, &block, true);
             let (kept, kernel) = kernel.expect("the kernels have this activation");
             let kept = kept.expect("it is kept").unpack();

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 use headwater_checkpoint::{Architecture, Checkpoint};
 
 use crate::capture::{Captures, LayerCapture};
 use crate::reader::ParameterReader;
 use crate::{
-    DeviceName, Embeddings, EncoderOutput, Error, Layer, LayerNorm, Precision, Sources, TokenBatch,
+    DeviceName, Embeddings, EncoderOutput, Error, Layer, Norm, Precision, Sources, TokenBatch,
     TokenSequence,
 };
 
@@ -13,8 +15,8 @@ use crate::{
 pub struct Model {
     architecture: Architecture,
     embeddings: Embeddings,
-    layers: Vec<Layer>,
-    final_norm: Option<LayerNorm>,
+    layers: Vec<Arc<Layer>>,
+    final_norm: Option<Norm>,
     device_name: DeviceName,
     device: Device,
     precision: Precision,
@@ -23,7 +25,7 @@ pub struct Model {
 /// What [`Model::forward`] returns.
 #[derive(Debug, Clone)]
 pub struct ModelOutput {
-    /// The last layer's output, behind the final layer norm where the model
+    /// The last layer's output, behind the final norm where the model
     /// has one, `[batch, token, d_model]`.
     pub last_hidden_state: Tensor<3>,
     /// One capture for each layer of which something was asked.
@@ -69,12 +71,11 @@ impl Model {
         words: Tensor<2>,
     ) -> Result<Self, Error> {
         let architecture = architecture.clone();
-        let epsilon = architecture.layer_norm_eps;
         let embeddings = Embeddings::load(reader, &architecture, words)?;
         let layers = (0..architecture.n_layers)
-            .map(|index| Layer::load(reader, index, &architecture))
+            .map(|index| Layer::load(reader, index, architecture.layer(index)).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let final_norm = reader.optional_layer_norm("final_norm", epsilon)?;
+        let final_norm = reader.optional_norm("final_norm", architecture.final_norm())?;
         Ok(Self {
             architecture,
             embeddings,
@@ -92,7 +93,7 @@ impl Model {
     }
 
     /// The layers, input side first.
-    pub fn layers(&self) -> &[Layer] {
+    pub fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
     }
 
@@ -182,7 +183,7 @@ impl<'a> LayerRun<'a> {
     }
 
     /// Runs the layers that are left and returns the last one's output, behind
-    /// the final layer norm where the model has one.
+    /// the final norm where the model has one.
     ///
     /// # Shapes
     /// `[batch, token, d_model]`.
@@ -204,7 +205,7 @@ impl Iterator for LayerRun<'_> {
         self.hidden = layer.forward(
             self.hidden.clone(),
             Sources {
-                score_bias: self.batch.score_bias.as_ref(),
+                tables: Some(&self.batch.tables),
                 encoder: self.encoder,
             },
             &self.captures,

@@ -1,9 +1,10 @@
 //! Parameters on their way from a checkpoint to a device.
 
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use headwater_checkpoint::wiring::NormSpec;
 use headwater_checkpoint::{Checkpoint, MappedTensor};
 
-use crate::{DeviceName, Error, LayerNorm, Linear, Precision};
+use crate::{DeviceName, Error, Linear, Norm, Precision};
 
 /// Reads parameters of one stack of a checkpoint onto a device.
 pub(crate) struct ParameterReader<'a> {
@@ -62,30 +63,44 @@ impl ParameterReader<'_> {
         }
     }
 
-    pub(crate) fn linear(&self, name: &str) -> Result<Linear, Error> {
+    /// A linear map with or without its bias.
+    pub(crate) fn linear(&self, name: &str, bias: bool) -> Result<Linear, Error> {
         Ok(Linear {
             weight: self.tensor(&format!("{name}.weight"))?,
-            bias: self.tensor(&format!("{name}.bias"))?,
+            bias: self.present(&format!("{name}.bias"), bias)?,
         })
     }
 
-    pub(crate) fn layer_norm(&self, name: &str, epsilon: f64) -> Result<LayerNorm, Error> {
-        Ok(LayerNorm {
-            weight: self.tensor(&format!("{name}.weight"))?,
-            bias: self.tensor(&format!("{name}.bias"))?,
-            epsilon,
+    /// A norm, its weight as it is multiplied with.
+    pub(crate) fn norm(&self, name: &str, spec: NormSpec) -> Result<Norm, Error> {
+        let weight: Tensor<1> = self.tensor(&format!("{name}.weight"))?;
+        Ok(Norm {
+            kind: spec.kind,
+            weight: match spec.plus_one {
+                true => weight + 1.0,
+                false => weight,
+            },
+            bias: self.present(&format!("{name}.bias"), spec.bias)?,
+            epsilon: spec.epsilon,
         })
     }
 
-    /// A layer norm that some families do not have.
-    pub(crate) fn optional_layer_norm(
+    /// A norm where there is one.
+    pub(crate) fn optional_norm(
         &self,
         name: &str,
-        epsilon: f64,
-    ) -> Result<Option<LayerNorm>, Error> {
-        self.has(&format!("{name}.weight"))
-            .then(|| self.layer_norm(name, epsilon))
-            .transpose()
+        spec: Option<NormSpec>,
+    ) -> Result<Option<Norm>, Error> {
+        spec.map(|spec| self.norm(name, spec)).transpose()
+    }
+
+    /// A parameter, if it is there.
+    pub(crate) fn present<const D: usize>(
+        &self,
+        name: &str,
+        is_there: bool,
+    ) -> Result<Option<Tensor<D>>, Error> {
+        is_there.then(|| self.tensor(name)).transpose()
     }
 }
 

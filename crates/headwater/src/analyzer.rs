@@ -8,7 +8,7 @@ use crate::file::Store;
 use crate::input::{Given, LazyTokenizer};
 use crate::key::Stack;
 use crate::layer_arrays::{Sink, Split};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::recording::Recording;
 use crate::transformer::{DeviceName, Model, Precision};
 use crate::{Analysis, Error, Input, Request, TokenizedInput};
@@ -186,7 +186,7 @@ impl Analyzer {
 
     fn plan(&self, request: &Request) -> Result<Plan<'_>, Error> {
         let architecture = self.checkpoint.architecture();
-        request.check_scopes(plan::segments(architecture), architecture.arrangement)?;
+        request.check_scopes(&[architecture.layer(0)])?;
         let layers = request.layers_of(architecture.n_layers)?;
         Ok(Plan::new(request, Stack::Only, architecture, layers))
     }

@@ -94,20 +94,6 @@ impl Array {
         ArrayD::from_shape_vec(IxDyn(&self.shape), values).expect("shape and values agree")
     }
 
-    /// Applies a function to every element, keeping the precision.
-    pub(crate) fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        let values = match &self.values {
-            Values::F32(values) => {
-                Values::F32(values.iter().map(|&v| f(f64::from(v)) as f32).collect())
-            }
-            Values::F64(values) => Values::F64(values.iter().map(|&v| f(v)).collect()),
-        };
-        Self {
-            shape: self.shape.clone(),
-            values,
-        }
-    }
-
     /// Combines two arrays of one shape element by element, in the precision of the first.
     pub(crate) fn zip_map(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         assert_eq!(self.shape, other.shape);

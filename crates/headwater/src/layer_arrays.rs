@@ -134,11 +134,14 @@ pub(crate) fn send_segment(
     }
     let by_weights = LayerArray::MixingRatio(MixingMeasure::AttentionWeights);
     if arrays.contains(&by_weights) {
-        read_back.send([decomposition.mixing_weights()], move |[ratio], split| {
-            let half = ratio.map(|ratio| ratio / 2.0);
+        let ratios = [
+            decomposition.mixing_weights(),
+            decomposition.residual_mixing_weights(),
+        ];
+        read_back.send(ratios, move |[ratio, with_residual], split| {
             split.send(place, by_weights, ratio)?;
-            let with_residual = LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual);
-            split.send(place, with_residual, half)
+            let measure = MixingMeasure::AttentionWeightsResidual;
+            split.send(place, LayerArray::MixingRatio(measure), with_residual)
         })?;
     }
     for scope in decomposition.scopes() {

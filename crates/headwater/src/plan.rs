@@ -1,6 +1,9 @@
 //! What an analysis computes on a stack of layers, and in which order.
 
+use std::sync::Arc;
+
 use crate::checkpoint::Architecture;
+use crate::checkpoint::wiring::LayerSpec;
 use crate::decomposition::{DecompositionOptions, LayerDecomposition, Scope, Segment};
 use crate::input::Given;
 use crate::key::{ArrayKey, LayerArray, Stack};
@@ -43,10 +46,7 @@ impl SegmentPlan {
 
 /// The segments of a layer.
 pub(crate) fn segments(architecture: &Architecture) -> &'static [Segment] {
-    match architecture.cross_attention {
-        true => &[Segment::SelfAttention, Segment::CrossAttention],
-        false => &[Segment::Layer],
-    }
+    Segment::of(&architecture.layer(0))
 }
 
 impl<'a> Plan<'a> {
@@ -57,11 +57,12 @@ impl<'a> Plan<'a> {
         architecture: &'a Architecture,
         layers: Vec<usize>,
     ) -> Self {
+        let layer = architecture.layer(0);
         let segments = segments(architecture)
             .iter()
             .map(|&segment| SegmentPlan {
                 segment,
-                arrays: request.segment_arrays(segment, architecture.arrangement),
+                arrays: request.segment_arrays(segment, &layer),
             })
             .filter(|segment| !segment.arrays.is_empty());
         Self {
@@ -97,7 +98,8 @@ impl<'a> Plan<'a> {
                     true => given.tokens(Stack::Encoder),
                     false => tokens,
                 };
-                let shape = array.shape(self.architecture.n_heads, tokens, sources);
+                let heads = self.architecture.layer(layer).attention().heads;
+                let shape = array.shape(heads, tokens, sources);
                 (array.of(stack, layer), shape)
             })
         };
@@ -108,11 +110,19 @@ impl<'a> Plan<'a> {
 
     /// What a run has to keep for [`Plan::follow`].
     pub(crate) fn captures(&self) -> Result<Captures, Error> {
+        // Layers of another kind may have other norms.
+        let mut kinds: Vec<LayerSpec> = Vec::new();
+        for &layer in &self.layers {
+            let kind = self.architecture.layer(layer);
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
         let mut captures = Captures::none();
-        for plan in &self.segments {
+        for (plan, kind) in (self.segments.iter()).flat_map(|s| kinds.iter().map(move |k| (s, k))) {
             captures = captures.and(LayerDecomposition::captures_of(
                 plan.segment,
-                self.architecture.arrangement,
+                kind,
                 &plan.scopes(),
             )?);
         }
@@ -125,7 +135,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn follow(
         &self,
         run: &mut LayerRun<'_>,
-        layers: &[Layer],
+        layers: &[Arc<Layer>],
         split: &mut Split<'_>,
         on_layer: &dyn Fn(),
     ) -> Result<(), Error> {
@@ -136,7 +146,7 @@ impl<'a> Plan<'a> {
     fn read(
         &self,
         run: &mut LayerRun<'_>,
-        layers: &[Layer],
+        layers: &[Arc<Layer>],
         mut read_back: ReadBack<'_, '_>,
         on_layer: &dyn Fn(),
     ) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::checkpoint::Arrangement;
+use crate::checkpoint::wiring::LayerSpec;
 use crate::decomposition::{BiasTreatment, Segment};
 use crate::key::{LayerArray, MixingMeasure};
 use crate::{Error, Scope};
@@ -142,30 +142,24 @@ impl Request {
         Ok(layers)
     }
 
-    /// Checks the scopes asked for against a model's segments.
+    /// Checks the scopes asked for against the layers of a model's stacks.
     ///
     /// # Errors
     /// A scope that none of them has.
-    pub(crate) fn check_scopes(
-        &self,
-        segments: &[Segment],
-        arrangement: Arrangement,
-    ) -> Result<(), Error> {
-        let known = || segments.iter().flat_map(|s| s.scopes(arrangement));
-        let unknown = self
-            .scopes
-            .iter()
-            .flatten()
-            .find(|&scope| known().all(|k| k != scope));
+    pub(crate) fn check_scopes(&self, layers: &[LayerSpec]) -> Result<(), Error> {
+        let mut known: Vec<Scope> = Vec::new();
+        for layer in layers {
+            for scope in Segment::of(layer).iter().flat_map(|s| s.scopes(layer)) {
+                if !known.contains(&scope) {
+                    known.push(scope);
+                }
+            }
+        }
+        let unknown = self.scopes.iter().flatten().find(|s| !known.contains(s));
         match unknown {
             None => Ok(()),
             Some(&scope) => {
-                let mut known: Vec<&str> = Vec::new();
-                for scope in segments.iter().flat_map(|s| s.scopes(arrangement)) {
-                    if !known.contains(&scope.slug()) {
-                        known.push(scope.slug());
-                    }
-                }
+                let known: Vec<&str> = known.iter().map(|scope| scope.slug()).collect();
                 Err(crate::decomposition::Error::ScopeNotInArrangement {
                     scope,
                     known: known.join(", "),
@@ -176,21 +170,12 @@ impl Request {
     }
 
     /// The arrays of a segment of every layer that is kept, in the order of a file.
-    pub(crate) fn segment_arrays(
-        &self,
-        segment: Segment,
-        arrangement: Arrangement,
-    ) -> Vec<LayerArray> {
-        let asked = |scope: &&Scope| match &self.scopes {
+    pub(crate) fn segment_arrays(&self, segment: Segment, layer: &LayerSpec) -> Vec<LayerArray> {
+        let asked = |scope: &Scope| match &self.scopes {
             None => true,
             Some(scopes) => scopes.contains(scope),
         };
-        let scopes: Vec<Scope> = segment
-            .scopes(arrangement)
-            .iter()
-            .filter(asked)
-            .copied()
-            .collect();
+        let scopes: Vec<Scope> = segment.scopes(layer).into_iter().filter(asked).collect();
         let at_scopes = |array: fn(Scope) -> LayerArray| scopes.iter().copied().map(array);
         let is_cross = segment == Segment::CrossAttention;
         let mut arrays = match is_cross {

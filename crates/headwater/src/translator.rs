@@ -7,7 +7,7 @@ use crate::file::Store;
 use crate::input::Given;
 use crate::key::Stack;
 use crate::layer_arrays::{Sink, Split};
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::recording::{self, Recording};
 use crate::transformer::{DeviceName, EncoderDecoder, Precision};
 use crate::translation_texts::TranslationTexts;
@@ -319,12 +319,7 @@ impl Translator {
     fn plans<'a>(&'a self, request: &Request) -> Result<[Plan<'a>; 2], Error> {
         let encoder = self.model.encoder().architecture();
         let decoder = self.model.decoder().architecture();
-        let segments: Vec<_> = [encoder, decoder]
-            .into_iter()
-            .flat_map(|stack| plan::segments(stack))
-            .copied()
-            .collect();
-        request.check_scopes(&segments, decoder.arrangement)?;
+        request.check_scopes(&[encoder, decoder].map(|stack| stack.layer(0)))?;
         let layers = request.layers_of(encoder.n_layers.max(decoder.n_layers))?;
         let plan = |stack, architecture: &'a Architecture| {
             let of_stack = layers.iter().copied();

@@ -218,8 +218,8 @@ fn the_document_names_what_is_written() {
         let write = analyzer.write_analysis(&[input], &request, Store::Full, from_ref(&path));
         write.unwrap();
         let architecture = analyzer.checkpoint().architecture();
-        let scopes = Segment::Layer.scopes(architecture.arrangement);
-        let expected = expanded(&one, scopes, "{scope}", architecture.n_layers);
+        let scopes = Segment::Layer.scopes(&architecture.layer(0));
+        let expected = expanded(&one, &scopes, "{scope}", architecture.n_layers);
         assert_eq!(written(), expected, "{family}");
     }
 
@@ -247,14 +247,14 @@ fn the_document_names_what_is_written() {
             ),
         ] {
             let architecture = model.architecture();
-            let (arrangement, layers) = (architecture.arrangement, architecture.n_layers);
-            let own = segment.scopes(arrangement);
-            let cross = Segment::CrossAttention.scopes(arrangement);
-            expected.extend(expanded(&of_layer(stack), own, "{scope}", layers));
-            expected.extend(expanded(&of_stack(stack), cross, "{cross scope}", layers));
+            let (layer, layers) = (architecture.layer(0), architecture.n_layers);
+            let own = segment.scopes(&layer);
+            let cross = Segment::CrossAttention.scopes(&layer);
+            expected.extend(expanded(&of_layer(stack), &own, "{scope}", layers));
+            expected.extend(expanded(&of_stack(stack), &cross, "{cross scope}", layers));
             // Stands for every array of a layer.
             expected.retain(|key| !key.ends_with('…'));
-            for scope in own.iter().chain(cross) {
+            for scope in own.iter().chain(&cross) {
                 assert!(text.contains(&format!("`{scope}`")), "{scope}");
             }
         }

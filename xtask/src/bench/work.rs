@@ -187,8 +187,8 @@ impl Texts<'_> {
     /// The first layer, run and kept for its feed-forward maps.
     pub(crate) fn first_layer(&self) -> anyhow::Result<LayerCapture> {
         let model = self.subject.analyzer.model();
-        let arrangement = model.architecture().arrangement;
-        let captures = LayerDecomposition::captures(arrangement, Scope::of(arrangement))?;
+        let layer = model.architecture().layer(0);
+        let captures = LayerDecomposition::captures(&layer, &Scope::of(&layer))?;
         let mut run = model.run(&self.batch, captures);
         run.next().context("a model has layers")
     }
@@ -200,9 +200,9 @@ impl Texts<'_> {
     /// None that these captures can have.
     pub(crate) fn feed_forward_maps(&self, captured: &LayerCapture) -> anyhow::Result<f64> {
         let model = self.subject.analyzer.model();
-        let scopes = Scope::of(model.architecture().arrangement);
+        let scopes = Scope::of(&model.architecture().layer(0));
         let start = Instant::now();
-        let layer = LayerDecomposition::new(&model.layers()[0], captured, scopes)?;
+        let layer = LayerDecomposition::new(&model.layers()[0], captured, &scopes)?;
         // The last three scopes come out of one pass; in pre-LN models it is two.
         let behind = if self.subject.shape.is_causal() { 2 } else { 3 };
         for &scope in &scopes[scopes.len() - behind..] {

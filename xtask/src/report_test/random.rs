@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use fastrand::Rng;
-use headwater::checkpoint::Arrangement;
-use headwater::{FORMAT, LayerArray, MixingMeasure, Scope, Segment};
+use headwater::{FORMAT, LayerArray, MixingMeasure, Scope};
 use safetensors::{Dtype, View};
 
 const LAYERS: usize = 12;
@@ -67,7 +66,14 @@ pub(crate) fn write(path: &Path, tokens: usize) -> anyhow::Result<()> {
             .collect();
         add(LayerArray::AttentionWeights, weights);
         add(LayerArray::TransformedNorms, norms);
-        for &scope in Segment::Layer.scopes(Arrangement::PostLn) {
+        for scope in [
+            Scope::Attn,
+            Scope::AttnRes,
+            Scope::Atb,
+            Scope::AtbFf,
+            Scope::AtbFfRes,
+            Scope::AtbFfResLn,
+        ] {
             match scope {
                 Scope::Attn => {}
                 // The residual connection is added to what a token keeps of itself.

@@ -3,10 +3,12 @@
 use headwater::Scope;
 use headwater::checkpoint::Architecture;
 use headwater::metrics::Region;
-use headwater::transformer::{Arrangement, Component, pipeline};
+use headwater::transformer::Arrangement;
+use headwater::transformer::wiring::{Component, LayerSpec, Step};
 
 /// The feed-forward block: its components and the scopes between them.
 pub(crate) struct Block {
+    pub(crate) layer: LayerSpec,
     pub(crate) arrangement: Arrangement,
     /// Before the block, then behind each component.
     pub(crate) scopes: [Scope; 4],
@@ -34,6 +36,7 @@ impl Block {
             ),
         };
         Self {
+            layer: architecture.layer(0),
             arrangement,
             scopes,
             components,
@@ -50,13 +53,11 @@ impl Block {
         ]
     }
 
-    /// The step of FF in the layer's pipeline.
-    pub(crate) fn step(&self) -> usize {
-        let steps = pipeline(self.arrangement);
-        let step = steps
-            .iter()
-            .position(|&step| step == Component::FeedForward);
-        step.expect("a layer has a feed-forward block")
+    /// The step of FF.
+    pub(crate) fn step(&self) -> Step {
+        let mut steps = self.layer.steps().into_iter();
+        let step = steps.find(|(_, component)| *component == Component::FeedForward);
+        step.expect("a layer has a feed-forward block").0
     }
 
     /// `atb` → `atb_ff` → …
@@ -76,6 +77,7 @@ pub(crate) fn region(architecture: &Architecture) -> Region {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headwater::Segment;
     use headwater::checkpoint::{Checkpoint, HubOptions};
 
     #[test]
@@ -89,11 +91,12 @@ mod tests {
             let name = directory.to_str().unwrap();
             let checkpoint = Checkpoint::open(name, &HubOptions::default()).unwrap();
             let block = Block::of(checkpoint.architecture());
-            assert!(Scope::of(block.arrangement).ends_with(&block.scopes));
+            assert!(Scope::of(&block.layer).ends_with(&block.scopes));
             assert_eq!((block.components[0], block.region), (first, region));
             assert_eq!(block.components[block.feed_forward], "FF");
-            let components = block.around_feed_forward()[1].components(block.arrangement);
-            assert_eq!(components.unwrap(), block.step() + 1);
+            let behind = block.around_feed_forward()[1];
+            let step = Segment::Layer.step_of(behind, &block.layer);
+            assert_eq!(step.unwrap(), block.step());
         }
     }
 }

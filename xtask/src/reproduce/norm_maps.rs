@@ -1,7 +1,7 @@
 //! The norm maps of one text, like Figure 1 of 2021.
 
 use anyhow::Context;
-use headwater::transformer::Arrangement;
+use headwater::checkpoint::Architecture;
 use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope};
 use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
 use ndarray::Array2;
@@ -12,8 +12,8 @@ use super::corpus::Text;
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
 
 /// The scopes of the attention block, those of the paper in a post-LN model.
-pub(crate) fn attention_block(arrangement: Arrangement) -> Vec<Scope> {
-    let scopes = Scope::of(arrangement).iter().copied();
+pub(crate) fn attention_block(architecture: &Architecture) -> Vec<Scope> {
+    let scopes = Scope::of(&architecture.layer(0)).into_iter();
     scopes.filter(|&scope| scope <= Scope::Atb).collect()
 }
 
@@ -37,10 +37,9 @@ impl NormMaps {
     /// Analyzes the text that [`fits_on_a_page`].
     pub(crate) fn of(analyzer: &Analyzer, texts: &[Text]) -> anyhow::Result<Self> {
         let text = fits_on_a_page(texts)?;
-        let arrangement = analyzer.model().architecture().arrangement;
         let request = Request {
             quantities: QuantitySet::from_iter([Quantity::AttentionWeights, Quantity::Norms]),
-            scopes: Some(attention_block(arrangement)),
+            scopes: Some(attention_block(analyzer.model().architecture())),
             ..Request::default()
         };
         let inputs = std::slice::from_ref(&text.input);

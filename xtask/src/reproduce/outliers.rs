@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use anyhow::Context;
 use headwater::decomposition::LayerDecomposition;
 use headwater::metrics::{
     ContextualizationChanges, DimensionMagnitudes, OutlierDimension, Summary, block_change,
@@ -46,9 +47,9 @@ impl Outliers {
     ) -> anyhow::Result<()> {
         let sequences: Vec<_> = texts.iter().map(sequence).collect();
         let batch = model.batch(&sequences)?;
-        let output = Activations::Component(block.step());
+        let output = Activations::State(block.step());
         for capture in model.run(&batch, Captures::of(&[output])) {
-            let output = capture.component(block.step())?;
+            let output = capture.state(block.step())?;
             let [members, tokens, d_model] = output.dims();
             let values: Vec<f64> = output.into_data().iter().collect();
             let output = ArrayView2::from_shape((members * tokens, d_model), &values)?;
@@ -68,7 +69,10 @@ impl Outliers {
     pub(crate) fn weights(&self, model: &Model, block: &Block) -> anyhow::Result<Table> {
         let mut rows = Vec::new();
         for (index, layer) in model.layers().iter().enumerate() {
-            let gamma = layer.feed_forward_norm.weight.clone().into_data();
+            let block = layer.blocks.last().context("a layer has blocks")?;
+            let norm = block.before.as_ref().or(block.behind.as_ref());
+            let norm = norm.context("its feed-forward block has a norm")?;
+            let gamma = norm.weight.clone().into_data();
             let gamma: Vec<f64> = gamma.iter().collect();
             let outliers = self.outliers(index);
             let numbers: Vec<_> = outliers.iter().map(|outlier| outlier.dimension).collect();
@@ -147,7 +151,7 @@ impl Outliers {
         let chosen = short(texts);
         for text in &chosen {
             let batch = model.batch(&[sequence(text)])?;
-            let captures = LayerDecomposition::captures(block.arrangement, &block.scopes)?;
+            let captures = LayerDecomposition::captures(&block.layer, &block.scopes)?;
             for capture in model.run(&batch, captures) {
                 let layer = capture.layer();
                 let decomposition =

@@ -326,9 +326,7 @@ impl Experiments<'_> {
         Request {
             quantities: QuantitySet::from_iter(quantities),
             hidden_states: paper.has_2020(),
-            scopes: Some(attention_block(
-                self.analyzer.model().architecture().arrangement,
-            )),
+            scopes: Some(attention_block(self.analyzer.model().architecture())),
             ..Request::default()
         }
     }

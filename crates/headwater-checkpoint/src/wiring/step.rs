@@ -79,6 +79,21 @@ impl LayerSpec {
     }
 }
 
+impl LayerSpec {
+    /// The last step of a block.
+    ///
+    /// # Panics
+    /// There is no such block.
+    pub fn last_step(&self, block: usize) -> Step {
+        let part = match self.blocks[block].behind {
+            Some(_) => Part::Behind,
+            None => Part::Residual,
+        };
+        let block = u8::try_from(block).expect("a layer has few blocks");
+        Step { block, part }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let part = match self.part {

@@ -1,18 +1,19 @@
 //! What holds at every scope.
 
 use burn::tensor::Tensor;
-use headwater_decomposition::Scope;
-use headwater_transformer::Arrangement;
+use headwater_decomposition::{DecompositionOptions, Segment};
+use headwater_transformer::wiring::{Component, Over, Part, PositionScores};
+use headwater_transformer::{Layer, ScoreTables, Sublayer};
 
 use crate::random::*;
 
 #[test]
 fn parts_and_bias_sum_to_the_representation() {
     on_random_layers(|shape, layer, x, setting| {
-        for scope in decompose(layer, x, None).scopes() {
+        for scope in decompose(layer, x).scopes() {
             let parts = scope.parts(0..shape.tokens).unwrap();
-            let sum: Tensor<3> = parts.sum_dim(2).squeeze_dim(2);
-            setting.assert_close(sum + scope.bias(), scope.output(), scope.scope().slug());
+            let terms = [parts, scope.bias().unsqueeze_dim(2)];
+            setting.assert_sum(&terms, scope.output(), &scope.step().to_string());
         }
     });
 }
@@ -20,9 +21,9 @@ fn parts_and_bias_sum_to_the_representation() {
 #[test]
 fn norm_maps_are_the_norms_of_the_parts() {
     on_random_layers(|shape, layer, x, setting| {
-        for scope in decompose(layer, x, None).scopes() {
+        for scope in decompose(layer, x).scopes() {
             let direct = norms_of(scope.parts(0..shape.tokens).unwrap());
-            setting.assert_close(scope.norms(), direct, scope.scope().slug());
+            setting.assert_close(scope.norms(), direct, &scope.step().to_string());
         }
     });
 }
@@ -30,7 +31,7 @@ fn norm_maps_are_the_norms_of_the_parts() {
 #[test]
 fn a_range_of_targets_is_a_slice_of_all_targets() {
     on_random_layers(|shape, layer, x, setting| {
-        for scope in decompose(layer, x, None).scopes() {
+        for scope in decompose(layer, x).scopes() {
             let all = scope.parts(0..shape.tokens).unwrap();
             let half = shape.tokens / 2;
             let some = scope.parts(half..shape.tokens).unwrap();
@@ -42,7 +43,7 @@ fn a_range_of_targets_is_a_slice_of_all_targets() {
 #[test]
 fn preserving_and_mixing_norms_are_those_of_the_parts() {
     on_random_layers(|shape, layer, x, setting| {
-        for scope in decompose(layer, x, None).scopes() {
+        for scope in decompose(layer, x).scopes() {
             let parts = scope.parts(0..shape.tokens).unwrap();
             for i in 0..shape.tokens {
                 let of_target = parts.clone().slice_dim(1, i..i + 1);
@@ -59,24 +60,25 @@ fn preserving_and_mixing_norms_are_those_of_the_parts() {
 
 #[test]
 fn weighted_norms_are_weights_times_transformed_norms() {
-    on_random_layers(|shape, layer, x, setting| {
-        let decomposition = decompose(layer, x, None);
-        let attention = &layer.attention;
-        let input = match layer.arrangement {
-            Arrangement::PostLn => x.clone(),
-            Arrangement::PreLn => layer.attention_norm.forward(x.clone()).0,
+    on_random_layers(|_, layer, x, setting| {
+        let decomposition = decompose(layer, x);
+        let attention = layer.attention();
+        let input = match &layer.blocks[0].before {
+            None => x.clone(),
+            Some(norm) => norm.forward(x.clone()).0,
         };
         let values = attention.value.forward(input);
-        for h in 0..shape.heads {
-            let columns = h * shape.d_head..(h + 1) * shape.d_head;
-            let weight = attention
-                .output
-                .weight
-                .clone()
-                .slice_dim(1, columns.clone());
+        let (heads, groups, d_head) = (
+            attention.spec.heads,
+            attention.spec.groups,
+            attention.spec.d_head,
+        );
+        for h in 0..heads {
+            let columns = |head: usize| head * d_head..(head + 1) * d_head;
+            let weight = attention.output.weight.clone().slice_dim(1, columns(h));
             let transformed = values
                 .clone()
-                .slice_dim(2, columns)
+                .slice_dim(2, columns(h / (heads / groups)))
                 .matmul(weight.transpose().unsqueeze());
             let norms = transformed.square().sum_dim(2).sqrt();
             let found = decomposition.transformed_norms().slice_dim(1, h..h + 1);
@@ -94,14 +96,17 @@ fn weighted_norms_are_weights_times_transformed_norms() {
 }
 
 #[test]
-fn mixing_weights_are_one_minus_the_mean_diagonal() {
+fn mixing_weights_are_what_the_mean_diagonal_leaves() {
     on_random_layers(|shape, layer, x, setting| {
-        let decomposition = decompose(layer, x, None);
+        let decomposition = decompose(layer, x);
         let mean: Tensor<3> = decomposition.attention_weights().mean_dim(1).squeeze_dim(1);
         for i in 0..shape.tokens {
             let own: Tensor<3> = mean.clone().slice_dim(1, i..i + 1).slice_dim(2, i..i + 1);
             let found = decomposition.mixing_weights().slice_dim(1, i..i + 1);
-            setting.assert_close(found, own.squeeze_dim(2) * -1.0 + 1.0, "mixing weights");
+            // Less than 1 where a sink takes some of it.
+            let all: Tensor<3> = mean.clone().slice_dim(1, i..i + 1).sum_dim(2);
+            let share = (all.clone() - own) / all;
+            setting.assert_close(found, share.squeeze_dim(2), "mixing weights");
         }
     });
 }
@@ -110,14 +115,14 @@ fn mixing_weights_are_one_minus_the_mean_diagonal() {
 fn a_single_token_mixes_nothing() {
     on_random_layers(|shape, layer, x, setting| {
         let alone = x.clone().slice_dim(1, 0..1);
-        let decomposition = decompose(layer, &alone, None);
+        let decomposition = decompose(layer, &alone);
         let zero = || setting.tensor(vec![0.0; shape.batch], [shape.batch, 1]);
         let exact = |found: Tensor<2>, what: &str| {
             assert_eq!(found.into_data(), zero().into_data(), "{what}");
         };
         exact(decomposition.mixing_weights(), "weights");
         for scope in decomposition.scopes() {
-            exact(scope.mixing_norms(), scope.scope().slug());
+            exact(scope.mixing_norms(), &scope.step().to_string());
         }
     });
 }
@@ -126,13 +131,10 @@ fn a_single_token_mixes_nothing() {
 fn padding_changes_nothing() {
     on_random_layers(|shape, layer, x, setting| {
         let real = shape.tokens.div_ceil(2);
-        let mut bias = vec![0.0; shape.batch * shape.tokens];
-        for row in bias.chunks_mut(shape.tokens) {
-            row[real..].fill(-1e30);
-        }
-        let bias = setting.tensor(bias, [shape.batch, 1, 1, shape.tokens]);
-        let padded = decompose(layer, x, Some(&bias));
-        let alone = decompose(layer, &x.clone().slice_dim(1, 0..real), None);
+        let lengths = vec![real; shape.batch];
+        let tables = ScoreTables::new(&lengths, shape.tokens, &setting.device, setting.precision);
+        let padded = decompose_with(layer, x, Some(&tables), DecompositionOptions::default());
+        let alone = decompose(layer, &x.clone().slice_dim(1, 0..real));
         for (padded, alone) in padded.scopes().zip(alone.scopes()) {
             let cut = |map: Tensor<3>| map.slice_dim(1, 0..real).slice_dim(2, 0..real);
             let cut_row = |row: Tensor<2>| row.slice_dim(1, 0..real);
@@ -155,9 +157,9 @@ fn padding_changes_nothing() {
 #[test]
 fn a_batch_is_its_members_one_by_one() {
     on_random_layers(|shape, layer, x, setting| {
-        let together = decompose(layer, x, None);
+        let together = decompose(layer, x);
         for member in 0..shape.batch {
-            let alone = decompose(layer, &x.clone().slice_dim(0, member..member + 1), None);
+            let alone = decompose(layer, &x.clone().slice_dim(0, member..member + 1));
             for (together, alone) in together.scopes().zip(alone.scopes()) {
                 let norms = together.norms().slice_dim(0, member..member + 1);
                 setting.assert_close(norms, alone.norms(), "norms");
@@ -168,23 +170,38 @@ fn a_batch_is_its_members_one_by_one() {
     });
 }
 
+/// The self-attention of a layer, to be changed.
+fn attention_mut(layer: &mut Layer) -> &mut headwater_transformer::MultiHeadAttention {
+    match &mut layer.blocks[0].sublayer {
+        Sublayer::Attention(attention) => attention,
+        _ => unreachable!("a layer begins with self-attention"),
+    }
+}
+
 #[test]
 fn the_order_of_heads_changes_no_sum() {
-    on_random_layers(|shape, layer, x, setting| {
-        let mut permuted = layer.clone();
-        let attention = &mut permuted.attention;
-        let rotated = |v: Tensor<2>, dim: usize| v.roll(&[shape.d_head as i64], &[dim as i64]);
-        for linear in [
-            &mut attention.query,
-            &mut attention.key,
-            &mut attention.value,
-        ] {
-            linear.weight = rotated(linear.weight.clone(), 0);
-            linear.bias = linear.bias.clone().roll(&[shape.d_head as i64], &[0i64]);
+    on_random_layers(|_, layer, x, setting| {
+        let spec = &layer.attention().spec;
+        let over_all = matches!(spec.qk_norm, Some((Over::Projection, _)));
+        // These have numbers of each head by themselves.
+        if spec.sinks || over_all || spec.position != PositionScores::None {
+            return;
         }
-        attention.output.weight = rotated(attention.output.weight.clone(), 1);
-        let before = decompose(layer, x, None);
-        let after = decompose(&permuted, x, None);
+        let (of_keys, of_queries) = (spec.d_head, spec.d_head * (spec.heads / spec.groups));
+        let mut permuted = layer.clone();
+        let attention = attention_mut(&mut permuted);
+        let rotated = |v: Tensor<2>, by: usize, dim: usize| v.roll(&[by as i64], &[dim as i64]);
+        for (linear, by) in [
+            (&mut attention.query, of_queries),
+            (&mut attention.key, of_keys),
+            (&mut attention.value, of_keys),
+        ] {
+            linear.weight = rotated(linear.weight.clone(), by, 0);
+            let bias = linear.bias.take();
+            linear.bias = bias.map(|bias| bias.roll(&[by as i64], &[0i64]));
+        }
+        attention.output.weight = rotated(attention.output.weight.clone(), of_queries, 1);
+        let (before, after) = (decompose(layer, x), decompose(&permuted, x));
         for (before, after) in before.scopes().zip(after.scopes()) {
             setting.assert_close(after.norms(), before.norms(), "norms");
             setting.assert_close(after.mixing_norms(), before.mixing_norms(), "mixing");
@@ -193,38 +210,46 @@ fn the_order_of_heads_changes_no_sum() {
 }
 
 #[test]
-fn scaling_gamma_scales_the_scope_behind_it() {
+fn scaling_gamma_scales_the_step_of_the_norm() {
     on_random_layers(|_, layer, x, setting| {
-        let mut scaled = layer.clone();
-        let (norm, scope) = match layer.arrangement {
-            Arrangement::PostLn => (&mut scaled.attention_norm, Scope::Atb),
-            Arrangement::PreLn => (&mut scaled.feed_forward_norm, Scope::AtbLn),
-        };
-        norm.weight = norm.weight.clone() * 3.0;
-        let (before, after) = (decompose(layer, x, None), decompose(&scaled, x, None));
-        let (before, after) = (before.scope(scope).unwrap(), after.scope(scope).unwrap());
-        setting.assert_close(after.norms(), before.norms() * 3.0, "norms");
-        setting.assert_close(
-            after.preserving_norms(),
-            before.preserving_norms() * 3.0,
-            "preserving",
-        );
-        setting.assert_close(after.mixing_norms(), before.mixing_norms() * 3.0, "mixing");
+        let reached = Segment::Layer.steps(&layer.spec).unwrap();
+        for (step, component) in layer.steps() {
+            if component != Component::Norm || !reached.contains(&step) {
+                continue;
+            }
+            let mut scaled = layer.clone();
+            let block = &mut scaled.blocks[usize::from(step.block)];
+            let norms = [&mut block.before, &mut block.output, &mut block.behind];
+            let place = match step.part {
+                Part::Before => 0,
+                Part::Output => 1,
+                _ => 2,
+            };
+            let norm = norms.into_iter().nth(place).unwrap().as_mut().unwrap();
+            norm.weight = norm.weight.clone() * 3.0;
+            let (before, after) = (decompose(layer, x), decompose(&scaled, x));
+            let (before, after) = (before.step(step).unwrap(), after.step(step).unwrap());
+            setting.assert_close(after.norms(), before.norms() * 3.0, "norms");
+            setting.assert_close(
+                after.preserving_norms(),
+                before.preserving_norms() * 3.0,
+                "preserving",
+            );
+            setting.assert_close(after.mixing_norms(), before.mixing_norms() * 3.0, "mixing");
+        }
     });
 }
 
 #[test]
-fn causal_maps_are_lower_triangular() {
-    on_random_layers(|shape, layer, x, setting| {
-        let mut causal = layer.clone();
-        causal.attention.causal = true;
-        let bias = causal_bias(shape.tokens, setting);
-        for scope in decompose(&causal, x, Some(&bias)).scopes() {
+fn what_the_band_hides_has_no_part() {
+    on_random_layers(|shape, layer, x, _| {
+        let band = layer.attention().spec.band;
+        for scope in decompose(layer, x).scopes() {
             let map: Vec<f64> = scope.norms().into_data().iter::<f64>().collect();
             for (at, norm) in map.into_iter().enumerate() {
                 let (target, source) = (at / shape.tokens % shape.tokens, at % shape.tokens);
                 assert!(
-                    source <= target || norm == 0.0,
+                    band.sources(target, shape.tokens).contains(&source) || norm == 0.0,
                     "{target} from {source}: {norm}"
                 );
             }
@@ -236,20 +261,22 @@ fn causal_maps_are_lower_triangular() {
 fn zeros_are_made_of_zeros_without_an_error() {
     on_random_layers(|shape, layer, x, setting| {
         let mut layer = layer.clone();
-        for linear in [&mut layer.attention.value, &mut layer.attention.output] {
+        let attention = attention_mut(&mut layer);
+        for linear in [&mut attention.value, &mut attention.output] {
             linear.weight = linear.weight.zeros_like();
-            linear.bias = linear.bias.zeros_like();
+            linear.bias = linear.bias.take().map(|bias| bias.zeros_like());
         }
-        let zero = |norms: Vec<f64>, what: &str, scope: Scope| {
+        let zero = |norms: Vec<f64>, what: &str| {
             let all = norms.iter().all(|&norm| norm == 0.0);
-            assert!(all, "{what} of {scope}: {norms:?}");
+            assert!(all, "{what}: {norms:?}");
         };
-        for scope in decompose(&layer, x, None).scopes() {
+        for scope in decompose(&layer, x).scopes() {
             let numbers = |rows: Tensor<2>| rows.into_data().iter::<f64>().collect::<Vec<_>>();
+            let what = scope.step().to_string();
             let errors = scope.reconstruction_errors();
-            setting.assert_close(errors.clone(), errors.zeros_like(), scope.scope().slug());
+            setting.assert_close(errors.clone(), errors.zeros_like(), &what);
             // Attention passes nothing on: only a target's own stream is left.
-            zero(numbers(scope.mixing_norms()), "mixing", scope.scope());
+            zero(numbers(scope.mixing_norms()), &format!("mixing at {what}"));
             let map: Vec<f64> = scope.norms().into_data().iter::<f64>().collect();
             let own: Vec<f64> = numbers(scope.preserving_norms());
             for (row, norms) in map.chunks_exact(shape.tokens).enumerate() {
@@ -258,12 +285,12 @@ fn zeros_are_made_of_zeros_without_an_error() {
                         true => own[row],
                         false => 0.0,
                     };
-                    assert_eq!(norm, expected, "{} at {row}, {source}", scope.scope());
+                    assert_eq!(norm, expected, "{what} at {row}, {source}");
                 }
             }
-            if scope.scope() == Scope::Attn {
-                zero(own, "preserving", scope.scope());
-                zero(numbers(scope.bias_norms()), "bias", scope.scope());
+            if scope.step().part == Part::Sublayer && scope.step().block == 0 {
+                zero(own, "preserving");
+                zero(numbers(scope.bias_norms()), "bias");
             }
         }
     });
