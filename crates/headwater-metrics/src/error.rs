@@ -167,4 +167,52 @@ pub enum MetricsError {
         /// How many words the sentence has.
         words: usize,
     },
+
+    /// A line of a file with a line a link holds something else.
+    #[error("line {line}: {text:?} is no link; write {expected}")]
+    TripleSyntax {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+        /// What a link looks like.
+        expected: &'static str,
+    },
+
+    /// A link to word 0, by which the shared task says that a word has none.
+    #[error(
+        "line {line}: {text:?} says that a word has no partner, and words are counted from 1; \
+         take the file without null links, or take these lines out"
+    )]
+    NullLink {
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+
+    /// A link of a sentence pair that is not there.
+    #[error(
+        "line {line}: there is no sentence pair {sentence}: the text has {sentences}, counted from 1"
+    )]
+    NoSuchSentence {
+        /// The line, counted from 1.
+        line: usize,
+        /// The number of the pair.
+        sentence: usize,
+        /// How many pairs there are.
+        sentences: usize,
+    },
+
+    /// Lines of two notations in one file of links.
+    #[error(
+        "line {line} is of another notation than line {first}: give a line of links a sentence \
+         pair (1-1 2p3), or a line a link (1 3 4 S), and not both"
+    )]
+    MixedGold {
+        /// The line that differs, counted from 1.
+        line: usize,
+        /// The first line with a link, counted from 1.
+        first: usize,
+    },
 }

@@ -26,8 +26,8 @@ mod table;
 mod words;
 
 pub use alignment::{
-    AlignmentErrorRate, AlignmentSetting, GoldLinks, Link, LinkLine, Links, Numbering,
-    Symmetrization, WordGroups, WordMap,
+    AlignmentErrorRate, AlignmentSetting, GoldLinks, GoldNotation, Link, LinkLine, Links,
+    Numbering, Symmetrization, WordGroups, WordMap,
 };
 pub use amplification::{
     AmplificationOrder, AmplifiedPair, PairSelection, amplification_map, amplified_pairs,

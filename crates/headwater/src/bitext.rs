@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::metrics::{GoldLinks, LinkLine, Numbering};
+use crate::metrics::{GoldLinks, GoldNotation, LinkLine, Numbering};
 
 /// Sentences and their translations, line by line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,14 +60,41 @@ impl Bitext {
             .map(|(source, target)| (source.as_str(), target.as_str()))
     }
 
-    /// Reads gold links for these pairs, a line each: sure `1-2` or `1s2`,
-    /// possible `1p2`. Words are what white space parts.
+    /// Reads gold links for these pairs from a file. Words are what white space
+    /// parts.
     ///
     /// # Errors
-    /// Another number of lines, what is no link, a link outside its sentences:
-    /// each with its line.
+    /// As [`Bitext::gold`], and a file that is not UTF-8 or cannot be read.
     pub fn read_gold(&self, path: &Path, numbering: Numbering) -> Result<Vec<GoldLinks>, Error> {
-        let gold = lines(path)?;
+        self.gold(&lines(path)?, path, numbering)
+    }
+
+    /// Reads gold links for these pairs from the lines of a file, whose name is
+    /// for errors: a line a pair, sure `1-2` or `1s2`, possible `1p2` or `1?2`;
+    /// or a line a link, `sentence source target S|P`, which counts from 1
+    /// whatever `numbering` says ([`GoldNotation`]).
+    ///
+    /// # Errors
+    /// Another number of lines, what is no link, a link outside its sentences,
+    /// both notations in one file: each with its line.
+    pub fn gold(
+        &self,
+        gold: &[String],
+        path: &Path,
+        numbering: Numbering,
+    ) -> Result<Vec<GoldLinks>, Error> {
+        let words = |text: &str| text.split_whitespace().count();
+        let failed = |error| Error::Gold {
+            path: path.to_owned(),
+            error,
+        };
+        if GoldNotation::of(gold).map_err(failed)? == GoldNotation::Triples {
+            let sizes = self
+                .pairs()
+                .map(|(source, target)| (words(source), words(target)));
+            let sizes: Vec<(usize, usize)> = sizes.collect();
+            return GoldLinks::from_triples(gold, &sizes).map_err(failed);
+        }
         if gold.len() != self.len() {
             return Err(Error::GoldLines {
                 path: path.to_owned(),
@@ -75,8 +102,7 @@ impl Bitext {
                 pairs: self.len(),
             });
         }
-        let words = |text: &str| text.split_whitespace().count();
-        let pairs = self.pairs().zip(&gold).enumerate();
+        let pairs = self.pairs().zip(gold).enumerate();
         pairs
             .map(|(index, ((source, target), text))| {
                 let line = LinkLine {
@@ -84,10 +110,7 @@ impl Bitext {
                     numbering,
                     words: Some((words(source), words(target))),
                 };
-                GoldLinks::parse(text, line).map_err(|error| Error::Gold {
-                    path: path.to_owned(),
-                    error,
-                })
+                GoldLinks::parse(text, line).map_err(failed)
             })
             .collect()
     }
@@ -176,6 +199,12 @@ mod tests {
         assert!(error.contains("has 1 line for 2 sentence pairs"), "{error}");
         let error = gold("1-1\n1-2\n").unwrap_err().to_string();
         assert!(error.contains("line 2: link \"1-2\""), "{error}");
+        // A line a link needs no line for a pair without links.
+        let triples = gold("0001 2 1 P\n0001 1 1 S\n").unwrap();
+        let links: Vec<String> = triples.iter().map(ToString::to_string).collect();
+        assert_eq!(links, ["0-0 1p0", ""]);
+        let error = gold("1-1\n2 1 1 S\n").unwrap_err().to_string();
+        assert!(error.contains("line 2 is of another notation"), "{error}");
         let error = gold("1-1\nx\n").unwrap_err().to_string();
         assert!(error.contains("line 2: \"x\" is no link"), "{error}");
     }

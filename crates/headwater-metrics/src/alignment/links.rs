@@ -117,7 +117,7 @@ impl GoldLinks {
         Self { sure, possible }
     }
 
-    /// Reads a line of sure links `1-1` or `1s1` and possible links `1p1`.
+    /// Reads a line of sure links `1-1` or `1s1` and possible links `1p1` or `1?1`.
     ///
     /// A link that stands there as both is sure. A line without any is a
     /// sentence pair without links.
@@ -144,9 +144,9 @@ impl GoldLinks {
     pub fn parse(text: &str, line: LinkLine) -> Result<Self, MetricsError> {
         let (mut sure, mut possible) = (BTreeSet::new(), BTreeSet::new());
         for token in text.split_whitespace() {
-            let expected = "3-4 or 3s4 for a sure link, 3p4 for a possible one";
-            let (link, separator) = line.link(token, &['-', 's', 'p'], expected)?;
-            if separator == 'p' {
+            let expected = "3-4 or 3s4 for a sure link, 3p4 or 3?4 for a possible one";
+            let (link, separator) = line.link(token, &['-', 's', 'p', '?'], expected)?;
+            if matches!(separator, 'p' | '?') {
                 possible.insert(link);
             } else {
                 sure.insert(link);
@@ -235,6 +235,13 @@ impl LinkLine {
             expected,
             first,
         })?;
+        self.check(link, token)?;
+        Ok((link, separator))
+    }
+
+    /// Checks that the sentences have the words of a link.
+    pub(super) fn check(&self, link: Link, token: &str) -> Result<(), MetricsError> {
+        let first = self.numbering.first();
         let (source_words, target_words) = self.words.unwrap_or((usize::MAX, usize::MAX));
         for (side, word, words) in [
             ("source", link.source, source_words),
@@ -251,7 +258,7 @@ impl LinkLine {
                 });
             }
         }
-        Ok((link, separator))
+        Ok(())
     }
 }
 
@@ -280,7 +287,7 @@ mod tests {
     #[test]
     fn gold() {
         let read = |text| GoldLinks::parse(text, line(Numbering::FromOne));
-        let gold = read("1-1 2s2 2p3 3p4 3s4").unwrap();
+        let gold = read("1-1 2s2 2?3 3p4 3s4").unwrap();
         assert_eq!(gold.sure().to_string(), "0-0 1-1 2-3");
         assert_eq!(gold.to_string(), "0-0 1-1 1p2 2-3");
         assert_eq!(read("  ").unwrap(), GoldLinks::default());

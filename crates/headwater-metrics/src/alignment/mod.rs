@@ -2,6 +2,7 @@
 //! the links agree with those that people drew.
 
 mod error_rate;
+mod gold_file;
 mod groups;
 mod links;
 mod setting;
@@ -9,6 +10,7 @@ mod symmetrization;
 mod word_map;
 
 pub use error_rate::AlignmentErrorRate;
+pub use gold_file::GoldNotation;
 pub use groups::WordGroups;
 pub use links::{GoldLinks, Link, LinkLine, Links, Numbering};
 pub use setting::AlignmentSetting;
