@@ -1,5 +1,6 @@
 //! How a model's makers want it to generate: `generation_config.json`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -23,6 +24,12 @@ const UNSUPPORTED: [(&str, f64); 12] = [
     ("stop_strings", 0.0),
     ("suppress_tokens", 0.0),
 ];
+
+/// More beams find nothing better and take memory without end.
+const MAX_BEAMS: usize = 256;
+/// More tokens that end a target are no end marks any more, and each is looked
+/// for at every step.
+const MAX_END_MARKS: usize = 256;
 
 /// When a beam search stops although it could go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,14 +126,14 @@ impl GenerationSettings {
         };
         Ok(Self {
             decoder_start_token_id: fields.start_token()?,
-            eos_token_id: fields.ids("eos_token_id")?,
-            num_beams: fields.number("num_beams", 1)?.unwrap_or(1),
+            eos_token_id: fields.end_marks("eos_token_id")?,
+            num_beams: fields.beams()?,
             max_length,
             min_length,
             length_penalty: fields.length_penalty()?,
             early_stopping: fields.early_stopping()?,
             forced_bos_token_id: fields.ids("forced_bos_token_id")?.first().copied(),
-            forced_eos_token_id: fields.ids("forced_eos_token_id")?,
+            forced_eos_token_id: fields.end_marks("forced_eos_token_id")?,
             bad_words_ids: fields.sequences("bad_words_ids")?,
             no_repeat_ngram_size: fields.number("no_repeat_ngram_size", 0)?.unwrap_or(0),
             renormalize_logits: fields.switch("renormalize_logits")?,
@@ -269,6 +276,30 @@ impl Fields {
             let number = usize::try_from(value.as_u64()?).ok()?;
             (number >= least).then_some(number)
         })
+    }
+
+    fn beams(&self) -> Result<usize, Error> {
+        let beams = self.convert("num_beams", "a whole number from 1 to 256", |value| {
+            let number = usize::try_from(value.as_u64()?).ok()?;
+            (1..=MAX_BEAMS).contains(&number).then_some(number)
+        })?;
+        Ok(beams.unwrap_or(1))
+    }
+
+    /// Ids of which each counts once, in their order.
+    fn end_marks(&self, field: &'static str) -> Result<Vec<u32>, Error> {
+        let mut ids = self.ids(field)?;
+        let mut seen = BTreeSet::new();
+        ids.retain(|&id| seen.insert(id));
+        if ids.len() > MAX_END_MARKS {
+            return Err(Error::InvalidGenerationField {
+                file: self.file,
+                field,
+                value: format!("a list of {} tokens", ids.len()),
+                expected: "at most 256 different tokens",
+            });
+        }
+        Ok(ids)
     }
 
     fn switch(&self, field: &'static str) -> Result<bool, Error> {

@@ -8,6 +8,9 @@ use crate::nearest::nearest;
 use crate::weights::Entry;
 use crate::{Error, HostTensor};
 
+/// Numbers of a table that follows from its size: 65,536 positions of 1,024.
+const MAX_COMPUTED: usize = 1 << 26;
+
 /// Finds every tensor of the stacks and checks its shape and type.
 pub(crate) fn resolve(
     stacks: &Stacks,
@@ -30,6 +33,7 @@ pub(crate) fn resolve(
             .collect();
         let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
             if optional {
+                refuse_too_large(&shape)?;
                 continue;
             }
             return Err(missing(&names[0], prefix, stacks, tensors));
@@ -58,6 +62,21 @@ pub(crate) fn resolve(
     }
     refuse_further_layers(stacks, prefix, tensors, &parameters)?;
     Ok(parameters)
+}
+
+/// Refuses a table of positions that would be computed: no file bounds its size.
+fn refuse_too_large(shape: &[usize]) -> Result<(), Error> {
+    let elements = shape
+        .iter()
+        .try_fold(1_usize, |product, &size| product.checked_mul(size));
+    if elements.is_some_and(|elements| elements <= MAX_COMPUTED) {
+        return Ok(());
+    }
+    Err(Error::InvalidField {
+        field: "max_position_embeddings",
+        value: shape.first().copied().unwrap_or_default().to_string(),
+        expected: "small enough for a table of 2^26 numbers, as the file has none",
+    })
 }
 
 /// Refuses weights that go on behind the last layer of the configuration:

@@ -140,6 +140,8 @@ fn impossible_values() {
         ("bad_words_ids", json!([[99], []])),
         ("bad_words_ids", json!([[100]])),
         ("num_beams", json!(0)),
+        ("num_beams", json!(257)),
+        ("num_beams", json!(u64::MAX)),
         ("max_length", json!(1)),
         ("max_new_tokens", json!(0)),
         ("min_length", json!(-2)),
@@ -154,6 +156,19 @@ fn impossible_values() {
             "{error:?}"
         );
     }
+}
+
+/// What a file states sizes memory and time: neither is without bound.
+#[test]
+fn sizes_are_bounded() {
+    let large = json!({ "vocab_size": 1000 });
+    let with = |ids: Vec<u32>| {
+        let fields = json!({ "bos_token_id": 0, "eos_token_id": ids });
+        read(Some(large.clone()), Some(&fields.to_string()))
+    };
+    assert_eq!(with((0..256).collect()).unwrap().eos_token_id.len(), 256);
+    assert!(with((0..257).collect()).is_err());
+    assert_eq!(with(vec![7; 100_000]).unwrap().eos_token_id, [7]);
 }
 
 #[test]
