@@ -3,64 +3,56 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use headwater::metrics::{AlignmentSetting, Links, Numbering};
+use headwater::metrics::{AlignmentSetting, LinkLine, Links, Numbering};
 use headwater::{
-    Aligner, AlignmentMeasure, AlignmentScores, Bitext, ParallelText, TokenizedPair, Translator,
-    WholeFile,
+    Aligner, AlignmentMeasure, AlignmentScores, ParallelText, TokenizedPair, Translator, WholeFile,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::args::{AlignArgs, RateFormat};
 use crate::failure::BadInput;
-use crate::jsonl;
-use crate::lines::Lines;
+use crate::journal::{self, Journal};
 use crate::load;
 use crate::output::{self, HEADING};
+use crate::outputs::{Kind, Reads};
+use crate::pairs::{self, Pairs};
 use crate::progress::{Bar, Verbosity};
 
 pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
-    // What is wrong with the texts is said before a model is loaded.
-    let (bitext, lines) = bitext(args)?;
-    let gold = args
-        .gold
-        .as_deref()
-        .map(|path| {
-            let numbering = match args.gold_first {
-                0 => Numbering::FromZero,
-                _ => Numbering::FromOne,
-            };
-            bitext.read_gold(path, numbering).map_err(|error| {
-                let other = 1 - args.gold_first;
-                match &error {
-                    headwater::Error::Gold { .. } => anyhow::Error::from(BadInput(format!(
-                        "{error}; if the file counts words from {other}, say --gold-first {other}"
-                    ))),
-                    _ => error.into(),
-                }
-            })
-        })
-        .transpose()?;
+    let reads = reads(args);
+    reads.check_standard_output()?;
+    let pairs = Pairs::read(args)?;
     let translator = load::translator(&args.model, &args.languages, args.device, verbosity)?;
     let aligners = aligners(args, &translator)?;
-    let texts = bitext
-        .pairs()
-        .zip(lines)
-        .map(|((source, target), line)| {
-            let texts = translator.encode_parallel(source, target);
-            texts.with_context(|| format!("line {line}"))
-        })
-        .collect::<anyhow::Result<Vec<ParallelText>>>()?;
+    let (bitext, texts) = pairs.encode(&translator)?;
+    let gold = args.gold.as_deref();
+    let gold = gold
+        .map(|path| pairs::gold(&bitext, path, args.gold_first))
+        .transpose()?;
+    // A model from the hub lies somewhere in a cache.
+    let reads = reads.model(translator.checkpoint().directory());
     // Last of what can fail, so that a failure leaves no directory behind.
-    let mut destination = Destination::of(args, &aligners)?;
+    let mut destination = Destination::of(args, &aligners, &reads)?;
+    let mut journal = match destination.journal.take() {
+        Some(path) => Some(Journal::open(
+            path,
+            &settings(args, &aligners, &translator)?,
+        )?),
+        None => None,
+    };
 
-    let mut layers: Vec<usize> = aligners.iter().map(|aligner| aligner.layer).collect();
-    layers.dedup();
+    let work = Work {
+        translator: &translator,
+        layers: layers(&aligners),
+        aligners: &aligners,
+        args,
+    };
     let mut scores = AlignmentScores::new(aligners.clone(), args.symmetrize);
     let done: Arc<AtomicU64> = Arc::default();
     let bar = Bar::follow(
@@ -70,75 +62,147 @@ pub(crate) fn run(args: &AlignArgs, verbosity: Verbosity) -> anyhow::Result<Exit
         Arc::clone(&done),
     );
     let batch = args.batch_size.get();
+    let sentences: Vec<(&str, &str)> = bitext.pairs().collect();
     for (index, texts) in texts.chunks(batch).enumerate() {
-        let pairs: Vec<TokenizedPair> = texts.iter().map(|texts| texts.tokens.clone()).collect();
-        let analyses = translator.cross_attention(&pairs, Some(layers.clone()))?;
-        for (offset, (analysis, texts)) in analyses.iter().zip(texts).enumerate() {
+        let sentences = &sentences[index * batch..][..texts.len()];
+        let links = work.links(sentences, texts, &mut journal)?;
+        for (offset, links) in links.iter().enumerate() {
             if let Some(gold) = &gold {
-                scores.push(analysis, texts, &gold[index * batch + offset])?;
+                scores.push_links(links, &gold[index * batch + offset])?;
             }
-            for (aligner, output) in aligners.iter().zip(&mut destination.files) {
-                output.line(&aligner.links(analysis, texts, args.symmetrize)?)?;
+            for (links, output) in links.iter().zip(&mut destination.files) {
+                output.line(links)?;
             }
             done.fetch_add(1, Ordering::Relaxed);
         }
+        destination.flush()?;
     }
     drop(bar);
     destination.finish()?;
+    if let Some(journal) = journal {
+        journal.remove()?;
+    }
     if gold.is_some() {
         show(&scores, args.format)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sentences and their translations, and the number of each pair's line.
-fn bitext(args: &AlignArgs) -> anyhow::Result<(Bitext, Vec<u64>)> {
-    match (&args.source, &args.target, &args.input) {
-        (Some(source), Some(target), _) => {
-            let bitext = Bitext::read(source, target)?;
-            let lines = (1..).take(bitext.len()).collect();
-            Ok((bitext, lines))
+/// What aligns.
+struct Work<'a> {
+    translator: &'a Translator,
+    /// Those of the aligners, each once.
+    layers: Vec<usize>,
+    aligners: &'a [Aligner],
+    args: &'a AlignArgs,
+}
+
+impl Work<'_> {
+    /// The links of a batch of pairs, for each those of every aligner; computed
+    /// unless an earlier run has, and kept for a later one.
+    fn links(
+        &self,
+        sentences: &[(&str, &str)],
+        texts: &[ParallelText],
+        journal: &mut Option<Journal>,
+    ) -> anyhow::Result<Vec<Vec<Links>>> {
+        let mut known = Vec::new();
+        for &(source, target) in sentences {
+            let outputs = match journal {
+                Some(journal) => journal.outputs(&[source, target])?,
+                None => None,
+            };
+            known.push(outputs.and_then(|outputs| self.parsed(&outputs)));
         }
-        (_, _, Some(path)) => json_lines(path),
-        _ => unreachable!("clap lets no call through without sentences"),
-    }
-}
-
-/// A pair on a line of JSON; other fields are ignored.
-#[derive(Deserialize)]
-struct Pair {
-    source: String,
-    target: String,
-}
-
-fn json_lines(path: &Path) -> anyhow::Result<(Bitext, Vec<u64>)> {
-    let mut lines = Lines::open("--input", path)?;
-    let (mut source, mut target, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-    while let Some((number, line)) = jsonl::next_value(&mut lines).context("cannot read --input")? {
-        let pair: Pair = line
-            .and_then(|line| jsonl::object(&line))
-            .with_context(|| format!("line {number}"))?;
-        for (side, text) in [("source", &pair.source), ("target", &pair.target)] {
-            if text.trim().is_empty() {
-                let message = format!(
-                    "line {number}: the {side} is empty; take the pair out of the file and out \
-                     of the gold links"
-                );
-                return Err(BadInput(message).into());
+        let is_new = known.iter().map(Option::is_none);
+        let new: Vec<&ParallelText> = texts
+            .iter()
+            .zip(is_new)
+            .filter_map(|(texts, is_new)| is_new.then_some(texts))
+            .collect();
+        let pairs: Vec<TokenizedPair> = new.iter().map(|texts| texts.tokens.clone()).collect();
+        let analyses = match pairs.is_empty() {
+            true => Vec::new(),
+            false => self
+                .translator
+                .cross_attention(&pairs, Some(self.layers.clone()))?,
+        };
+        let mut analyses = analyses.iter().zip(new);
+        let mut all = Vec::new();
+        for (known, &(source, target)) in known.into_iter().zip(sentences) {
+            if let Some(links) = known {
+                all.push(links);
+                continue;
             }
+            let (analysis, texts) = analyses.next().context("one analysis a pair")?;
+            let links = self
+                .aligners
+                .iter()
+                .map(|aligner| aligner.links(analysis, texts, self.args.symmetrize))
+                .collect::<Result<Vec<Links>, _>>()?;
+            if let Some(journal) = journal {
+                let lines: Vec<String> = links.iter().map(Links::to_string).collect();
+                journal.keep(&[source, target], &lines)?;
+            }
+            all.push(links);
         }
-        source.push(pair.source);
-        target.push(pair.target);
-        numbers.push(number);
+        Ok(all)
     }
-    if numbers.is_empty() {
-        let message = format!(
-            "--input {} has no line; give one pair a line: {{\"source\": \"…\", \"target\": \"…\"}}",
-            path.display()
-        );
-        return Err(BadInput(message).into());
+
+    /// Links that a journal kept, if they are one line an aligner.
+    fn parsed(&self, lines: &[String]) -> Option<Vec<Links>> {
+        let line = LinkLine {
+            number: 1,
+            numbering: Numbering::FromZero,
+            words: None,
+        };
+        let links = lines.iter().map(|text| Links::parse(text, line).ok());
+        let links: Vec<Links> = links.collect::<Option<_>>()?;
+        (links.len() == self.aligners.len()).then_some(links)
     }
-    Ok((Bitext::new(source, target, [path, path])?, numbers))
+}
+
+/// The layers that are looked at.
+fn layers(aligners: &[Aligner]) -> Vec<usize> {
+    let mut layers: Vec<usize> = aligners.iter().map(|aligner| aligner.layer).collect();
+    layers.dedup();
+    layers
+}
+
+/// All that links depend on but the texts.
+fn settings(
+    args: &AlignArgs,
+    aligners: &[Aligner],
+    translator: &Translator,
+) -> anyhow::Result<String> {
+    let names: Vec<String> = aligners.iter().map(file_name).collect();
+    Ok(format!(
+        "align {} {} {} {} {:?} {:?} {}",
+        env!("CARGO_PKG_VERSION"),
+        journal::model_settings(translator.checkpoint())?,
+        args.model.options.dtype,
+        args.device,
+        args.languages,
+        args.symmetrize,
+        names.join(" ")
+    ))
+}
+
+/// What must not be written over.
+fn reads(args: &AlignArgs) -> Reads {
+    let files = [
+        ("--source", &args.source),
+        ("--target", &args.target),
+        ("--input", &args.input),
+        ("--gold", &args.gold),
+    ];
+    let mut reads = Reads::default().model(args.model.model.as_ref());
+    for (option, path) in files {
+        if let Some(path) = path {
+            reads = reads.file(option, path);
+        }
+    }
+    reads
 }
 
 /// Every combination of what was asked for, layer by layer.
@@ -178,19 +242,22 @@ fn aligners(args: &AlignArgs, translator: &Translator) -> anyhow::Result<Vec<Ali
 /// Where links go: one place for each aligner, or none.
 struct Destination {
     files: Vec<Output>,
+    /// Where what is done is kept until the files are whole.
+    journal: Option<PathBuf>,
 }
 
 /// One file of links, or standard output.
 enum Output {
     File(WholeFile, PathBuf),
+    /// Lines that are not printed yet.
     Standard(String),
 }
 
 impl Destination {
-    fn of(args: &AlignArgs, aligners: &[Aligner]) -> anyhow::Result<Self> {
+    fn of(args: &AlignArgs, aligners: &[Aligner], reads: &Reads) -> anyhow::Result<Self> {
         let several = aligners.len() > 1;
-        let files = match &args.output {
-            None if args.gold.is_some() => Vec::new(),
+        let (files, journal) = match &args.output {
+            None if args.gold.is_some() => (Vec::new(), None),
             None if several => {
                 let message = format!(
                     "{} alignments were asked for, which do not fit on standard output; name a \
@@ -200,7 +267,7 @@ impl Destination {
                 );
                 return Err(BadInput(message).into());
             }
-            None => vec![Output::Standard(String::new())],
+            None => (vec![Output::Standard(String::new())], None),
             Some(path) if several => {
                 let directory = path.display();
                 if path.exists() && !path.is_dir() {
@@ -213,24 +280,41 @@ impl Destination {
                 }
                 std::fs::create_dir_all(path)
                     .with_context(|| format!("cannot make the directory {directory}"))?;
-                aligners
-                    .iter()
-                    .map(|aligner| Output::file(path.join(file_name(aligner))))
-                    .collect::<anyhow::Result<_>>()?
+                let names = aligners.iter().map(file_name);
+                let paths: Vec<PathBuf> = names.map(|name| path.join(name)).collect();
+                let journal = path.join("links.unfinished");
+                for path in &paths {
+                    reads.check(path, Kind::Links)?;
+                }
+                reads.check(&journal, Kind::Journal)?;
+                let files = paths.into_iter().map(Output::file);
+                (files.collect::<anyhow::Result<_>>()?, Some(journal))
             }
             Some(path) => {
-                output::check_file(path)?;
-                vec![Output::file(path.clone())?]
+                reads.check(path, Kind::Links)?;
+                let journal = journal::beside(path);
+                reads.check(&journal, Kind::Journal)?;
+                (vec![Output::file(path.clone())?], Some(journal))
             }
         };
-        Ok(Self { files })
+        Ok(Self { files, journal })
+    }
+
+    /// Prints what is there: whoever stops the run keeps it.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        for output in &mut self.files {
+            if let Output::Standard(text) = output {
+                output::print(|out| out.write_all(text.as_bytes()))?;
+                text.clear();
+            }
+        }
+        Ok(())
     }
 
     fn finish(self) -> anyhow::Result<()> {
         for output in self.files {
-            match output {
-                Output::File(file, _) => file.finish()?,
-                Output::Standard(text) => output::print(|out| out.write_all(text.as_bytes()))?,
+            if let Output::File(file, _) = output {
+                file.finish()?;
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::failure::BadInput;
 use crate::jsonl::Items;
 use crate::load;
 use crate::output;
+use crate::outputs::{Kind, Reads};
 use crate::progress::Verbosity;
 use crate::subject::{Encoded, Subject};
 use crate::table::{self, Summary};
@@ -21,9 +22,13 @@ use crate::table::{self, Summary};
 pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
     // What is wrong with the paths is said before a model is loaded.
     let items = args.input.as_deref().map(Items::open).transpose()?;
+    let mut reads = Reads::default().model(args.model.model.as_ref());
+    if let Some(input) = &args.input {
+        reads = reads.file("--input", input);
+    }
     if let (None, Some(path)) = (&items, &args.output) {
         check_output_kind(path)?;
-        output::check_file(path)?;
+        reads.check(path, Kind::Analysis)?;
     }
     if args.hidden_states && args.output.is_none() && !args.json {
         let message = "--hidden-states has no place in a table; add --output or --json";
@@ -37,6 +42,8 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
         verbosity,
     )?
     .in_languages(&args.languages)?;
+    // A model from the hub lies somewhere in a cache.
+    reads = reads.model(subject.checkpoint().directory());
     let n_layers = subject.n_layers();
     let request = Request {
         scopes: args.scopes.0.clone(),
@@ -57,6 +64,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
             request: &request,
             store,
             directory,
+            reads: &reads,
             batch_size: args.batch_size.get(),
             device: args.compute.device,
             verbosity,
@@ -67,6 +75,7 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
     let input = subject.encode(&given.context("clap lets no call through without an input")?)?;
     match &args.output {
         Some(path) => {
+            reads.check(path, Kind::Analysis)?;
             let _bar = load::layers(&subject, &request, verbosity)?;
             subject.write_analysis(&[input], &request, store, std::slice::from_ref(path))?;
         }

@@ -14,6 +14,7 @@ use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Items};
 use crate::leftovers;
 use crate::output;
+use crate::outputs::{Kind, Reads};
 use crate::progress::{Bar, Verbosity};
 use crate::subject::{Encoded, Subject};
 use crate::workers::Workers;
@@ -47,6 +48,8 @@ pub(crate) struct Run<'a> {
     pub(crate) request: &'a Request,
     pub(crate) store: Store,
     pub(crate) directory: &'a Path,
+    /// What must not be written over.
+    pub(crate) reads: &'a Reads,
     /// Inputs that are analyzed at the same time.
     pub(crate) batch_size: usize,
     pub(crate) device: DeviceName,
@@ -198,6 +201,7 @@ impl Run<'_> {
         {
             return Ok(None);
         }
+        self.reads.check(&path, Kind::Analysis)?;
         Ok(Some(Pending {
             line: *number,
             bytes: *bytes,

@@ -13,6 +13,7 @@ use crate::load;
 use crate::memory::{MemoryEstimate, readable};
 use crate::output;
 use crate::progress::Verbosity;
+use crate::tensors::{self, Tensor};
 
 /// Tokens of the estimate if none are asked for and the model takes as many.
 const DEFAULT_TOKENS: usize = 512;
@@ -38,6 +39,9 @@ struct Description {
     memory: Memory,
     used_tensors: Vec<Tensor>,
     unused_tensors: Vec<Tensor>,
+    /// Whether those of every layer are listed.
+    #[serde(skip)]
+    each: bool,
 }
 
 #[derive(Serialize)]
@@ -60,13 +64,6 @@ struct Memory {
     dtype: String,
     #[serde(flatten)]
     bytes: MemoryEstimate,
-}
-
-#[derive(Serialize)]
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
-    dtype: String,
 }
 
 pub(crate) fn run(args: &InspectArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
@@ -132,6 +129,7 @@ impl Description {
             unused_tensors: unused
                 .map(|unused| Tensor::new(&unused.name, &unused.shape, unused.dtype))
                 .collect(),
+            each: args.tensors,
         })
     }
 }
@@ -163,16 +161,6 @@ impl Shape {
             vocab_size: architecture.vocab_size,
             max_positions: architecture.max_positions,
             token_types: architecture.token_types,
-        }
-    }
-}
-
-impl Tensor {
-    fn new(name: &str, shape: &[usize], dtype: impl fmt::Display) -> Self {
-        Self {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-            dtype: dtype.to_string(),
         }
     }
 }
@@ -250,8 +238,8 @@ impl fmt::Display for Description {
             writeln!(f, "  {part:<12} {:>9}", readable(bytes))?;
         }
 
-        write_tensors(f, "used", &self.used_tensors)?;
-        write_tensors(f, "not used", &self.unused_tensors)
+        tensors::write(f, "used", &self.used_tensors, self.each)?;
+        tensors::write(f, "not used", &self.unused_tensors, self.each)
     }
 }
 
@@ -263,17 +251,4 @@ impl fmt::Display for Shape {
             self.n_layers, self.n_heads, self.d_head, self.d_model, self.d_ff, self.activation
         )
     }
-}
-
-fn write_tensors(f: &mut fmt::Formatter<'_>, title: &str, tensors: &[Tensor]) -> fmt::Result {
-    writeln!(f, "\n{title}: {} tensors", tensors.len())?;
-    for Tensor { name, shape, dtype } in tensors {
-        writeln!(
-            f,
-            "  {dtype:<4} {:<14} {}",
-            format!("{shape:?}"),
-            printable(name)
-        )?;
-    }
-    Ok(())
 }

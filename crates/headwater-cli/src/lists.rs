@@ -161,6 +161,9 @@ impl FromStr for Ids {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("the list is empty; give at least one token id".to_owned());
+        }
         let id = |part: &str| {
             part.trim().parse().map_err(|_| {
                 format!("'{part}' is not a token id; give whole numbers with commas between them")
@@ -204,7 +207,8 @@ mod tests {
     #[test]
     fn ids_are_whole_numbers() {
         assert_eq!("101, 7,102".parse::<Ids>().unwrap().0, [101, 7, 102]);
-        for text in ["", "1,", "-1", "4294967296", "1 2"] {
+        assert!("".parse::<Ids>().unwrap_err().contains("is empty"));
+        for text in [" ", "1,", "-1", "4294967296", "1 2"] {
             assert!(text.parse::<Ids>().is_err(), "{text:?}");
         }
     }

@@ -12,20 +12,29 @@ use headwater_report::plot::{
 
 use crate::args::{ChangeArgs, MapArgs, MixingArgs, PictureArgs, Plot, PlotArgs, PlotSource};
 use crate::failure::BadInput;
+use crate::outputs::{Kind, Reads};
 use crate::progress::Verbosity;
-use crate::{output, source};
+use crate::source;
 
 /// Dots an inch that printers ask for.
 const DPI: f64 = 300.0;
 const MM_AN_INCH: f64 = 25.4;
 
 pub(crate) fn run(args: &PlotArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
-    let picture = match &args.what {
-        Plot::Map(args) => &args.picture,
-        Plot::Mixing(args) => &args.picture,
-        Plot::Change(args) => &args.picture,
+    let (picture, source) = match &args.what {
+        Plot::Map(args) => (&args.picture, &args.source),
+        Plot::Mixing(args) => (&args.picture, &args.source),
+        Plot::Change(args) => (&args.picture, &args.source),
     };
     // What is wrong with the options is said before a model is loaded.
+    let mut reads = Reads::default();
+    if let Some(file) = &source.file {
+        reads = reads.file("the command", file);
+    }
+    if let Some(model) = &source.model.model {
+        reads = reads.model(model.as_ref());
+    }
+    reads.check(&picture.output, Kind::Picture)?;
     let format = Format::of(picture)?;
     let figure = match &args.what {
         Plot::Map(args) => map(args, verbosity),
@@ -60,7 +69,6 @@ impl Format {
         within("--width", *width, "millimetres", 40.0..=5000.0)?;
         within("--font-size", Some(*font_size), "points", 3.0..=72.0)?;
         within("--dpi", *dpi, "dots an inch", 10.0..=2400.0)?;
-        output::check_file(output)?;
         let name = output.display();
         match extension(output).as_deref() {
             Some("png") => Ok(Format::Png(dpi.unwrap_or(DPI))),

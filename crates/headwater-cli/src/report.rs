@@ -6,11 +6,19 @@ use headwater::Request;
 use headwater_report::Report;
 
 use crate::args::ReportArgs;
+use crate::outputs::{Kind, Reads};
 use crate::progress::Verbosity;
-use crate::{output, source};
+use crate::source;
 
 pub(crate) fn run(args: &ReportArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
-    output::check_file(&args.output)?;
+    let mut reads = Reads::default();
+    for file in &args.files {
+        reads = reads.file("the command", file);
+    }
+    if let Some(model) = &args.model.model {
+        reads = reads.model(model.as_ref());
+    }
+    reads.check(&args.output, Kind::Page)?;
     let mut report = Report::new();
     if let Some(title) = &args.title {
         report = report.title(title);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::alignment::{Aligner, AlignmentMeasure, ParallelText, links};
 use crate::metrics::{
-    AlignmentErrorRate, AlignmentSetting, GoldLinks, Symmetrization, WordMap, spearman,
+    AlignmentErrorRate, AlignmentSetting, GoldLinks, Links, MetricsError, Symmetrization, WordMap,
+    spearman,
 };
 use crate::{Analysis, Error};
 
@@ -80,6 +81,26 @@ impl AlignmentScores {
                 *sum += map.sum();
                 *entries += map.len();
             }
+        }
+        Ok(())
+    }
+
+    /// Adds a pair whose links are known, one set an aligner in their order. Mean
+    /// norms do not grow by it.
+    ///
+    /// # Errors
+    /// [`MetricsError::LengthMismatch`](crate::metrics::MetricsError::LengthMismatch).
+    pub fn push_links(&mut self, links: &[Links], gold: &GoldLinks) -> Result<(), Error> {
+        if links.len() != self.aligners.len() {
+            return Err(MetricsError::LengthMismatch {
+                name: "links",
+                expected: self.aligners.len(),
+                found: links.len(),
+            }
+            .into());
+        }
+        for (aligner, links) in self.aligners.iter().zip(links) {
+            self.rates.entry(*aligner).or_default().push(links, gold);
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(crate) struct AlignArgs {
     #[command(flatten)]
     pub(crate) languages: LanguageArgs,
 
-    /// A file of sentences, one a line
+    /// A file of sentences, one a line; - reads standard input
     #[arg(
         long,
         short,
@@ -44,11 +44,12 @@ pub(crate) struct AlignArgs {
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Text")]
     pub(crate) input: Option<PathBuf>,
 
-    /// Gold links, a line a pair: sure `1-2` or `1s2`, possible `1p2`; prints alignment error rates
+    /// Gold links, a line a pair: sure `1-2` or `1s2`, possible `1p2` or `1?2`; or a line a link:
+    /// `sentence source target S|P`; prints alignment error rates
     #[arg(long, value_name = "FILE", help_heading = "Text")]
     pub(crate) gold: Option<PathBuf>,
 
-    /// The number of the first word of a sentence in --gold
+    /// The number of the first word of a sentence in --gold, where it has a line a pair
     #[arg(long, value_name = "0|1", help_heading = "Text", requires = "gold",
           default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..2))]
     pub(crate) gold_first: u8,

@@ -13,7 +13,11 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub(crate) tokens: Option<NonZeroUsize>,
 
-    /// Print JSON in place of text
+    /// List the tensors of every layer, not one line for those that are alike
+    #[arg(long, help_heading = "Output", conflicts_with = "json")]
+    pub(crate) tensors: bool,
+
+    /// Print JSON in place of text, with every tensor
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
 }

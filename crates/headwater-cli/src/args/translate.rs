@@ -1,4 +1,3 @@
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
@@ -55,10 +54,22 @@ pub(crate) struct TranslateArgs {
     pub(crate) source: Option<PathBuf>,
 
     /// Beams; 1 is greedy [default: as the model's makers set it]
-    #[arg(long, value_name = "N", help_heading = "Computation")]
-    pub(crate) beams: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", help_heading = "Computation",
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) beams: Option<u16>,
 
     /// Where to compute
     #[arg(long, value_name = "NAME", help_heading = "Computation", default_value_t = DeviceName::ENABLED[0])]
     pub(crate) device: DeviceName,
+
+    /// The file to write; run it again to go on where it stopped [default: standard output]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        help_heading = "Output",
+        requires = "source",
+        conflicts_with = "text"
+    )]
+    pub(crate) output: Option<PathBuf>,
 }

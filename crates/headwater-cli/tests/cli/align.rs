@@ -62,7 +62,7 @@ impl Bitext {
     fn json(&self) -> String {
         let pairs = self.lines("source").into_iter().zip(self.lines("target"));
         let line = |(source, target)| {
-            serde_json::json!({"source": source, "target": target, "more": 1}).to_string() + "\n"
+            serde_json::json!({"source": source, "target": target}).to_string() + "\n"
         };
         pairs.map(line).collect()
     }
@@ -80,6 +80,20 @@ impl Bitext {
         command.arg("--gold").arg(self.path("gold"));
         command
     }
+}
+
+/// The gold links as lines of `sentence source target S|P`.
+fn triples(gold: &[String]) -> String {
+    let mut lines = Vec::new();
+    for (index, line) in gold.iter().enumerate() {
+        for link in line.split_whitespace() {
+            let (source, target) = link.split_once(['-', 'p']).unwrap();
+            let sure = if link.contains('p') { 'P' } else { 'S' };
+            lines.push(format!("{:04} {source} {target} {sure}\n", index + 1));
+        }
+    }
+    lines.reverse();
+    lines.concat()
 }
 
 /// Options that choose a single alignment.
@@ -195,6 +209,21 @@ fn one_alignment_goes_to_standard_output() {
         .args(ONE)
         .write_stdin(bitext.json());
     assert_eq!(stdout(&mut json), text);
+    for (option, name) in [("--source", "source"), ("--target", "target")] {
+        let mut piped = align();
+        for (other, file) in [("--source", "source"), ("--target", "target")] {
+            piped.arg(other);
+            match other == option {
+                true => piped.arg("-"),
+                false => piped.arg(bitext.path(file)),
+            };
+        }
+        piped.args(ONE).write_stdin(bitext.lines(name).join("\n"));
+        assert_eq!(stdout(&mut piped), text);
+    }
+    let mut twice = align();
+    twice.args(["--source", "-", "--target", "-"]).args(ONE);
+    assert_fails(&mut twice, 2, &["cannot both be standard input"]);
     // Blank lines and a byte order mark are no pairs, the last line needs no end.
     bitext.write(
         "pairs",
@@ -281,12 +310,12 @@ fn several_alignments_need_a_directory() {
         );
     }
     // Where they are, they are replaced.
-    fs::write(directory.join("layer1.norm.awo.txt"), "old").unwrap();
+    fs::write(directory.join("layer1.norm.awo.txt"), "70-70\n").unwrap();
     let mut command = bitext.align(&arguments);
     command.arg("--output").arg(&directory).assert().success();
     assert_ne!(
         fs::read_to_string(directory.join("layer1.norm.awo.txt")).unwrap(),
-        "old"
+        "70-70\n"
     );
 }
 
@@ -345,6 +374,23 @@ fn gold_links_may_count_from_0() {
     );
     let from_zero = stdout(bitext.gold(&ONE).args(["--gold-first", "0"]));
     assert_eq!(from_zero, from_one);
+    // Other ways to write the same.
+    let gold = Bitext::first(20).lines("gold");
+    bitext.write("gold", gold.join("\n").replace('p', "?"));
+    assert_eq!(stdout(&mut bitext.gold(&ONE)), from_one);
+    bitext.write("gold", triples(&gold));
+    assert_eq!(stdout(&mut bitext.gold(&ONE)), from_one);
+    assert_fails(
+        bitext.gold(&ONE).args(["--gold-first", "0"]),
+        2,
+        &["counts words from 1", "leave out --gold-first"],
+    );
+    bitext.write("gold", triples(&gold) + "1-1\n");
+    assert_fails(&mut bitext.gold(&ONE), 2, &["is of another notation"]);
+    bitext.write("gold", "21 1 1 S\n");
+    assert_fails(&mut bitext.gold(&ONE), 2, &["no sentence pair 21", "20"]);
+    let shifted_gold = gold.iter().map(shifted).collect::<String>();
+    bitext.write("gold", shifted_gold);
     assert_fails(
         &mut bitext.gold(&ONE),
         2,

@@ -62,7 +62,7 @@ impl Corpus {
 const LINES: [&str; 3] = [
     r#"{"id": "a", "input_ids": [101, 7, 8, 9, 102]}"#,
     r#"{"id": "b", "input_ids": [101, 7, 102, 9, 102], "token_type_ids": [0, 0, 0, 1, 1]}"#,
-    r#"{"input_ids": [101, 5, 102], "unknown": {}}"#,
+    r#"{"input_ids": [101, 5, 102], "text": null}"#,
 ];
 
 /// The lines of standard error, each of which has to be an error.

@@ -308,3 +308,32 @@ fn a_reader_that_has_gone_is_no_error() {
         assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     }
 }
+
+/// Texts that are none are named once, by what they are.
+#[test]
+fn files_that_are_no_text_are_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let utf16: Vec<u8> = "\u{feff}{\"text\": \"the\"}\n"
+        .repeat(3)
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabVP*I\xad(Q\xb2R".to_vec();
+    let (bert, marian) = (fixture("bundled-bert"), fixture("bundled-marian"));
+    let (bert, marian) = (bert.to_str().unwrap(), marian.to_str().unwrap());
+    for (bytes, what, mend) in [(utf16, "UTF-16", "iconv"), (gzip, "gzip", "gzip -dc")] {
+        fs::write(directory.path().join("text"), bytes).unwrap();
+        for (option, arguments) in [
+            ("--input", &["analyze", "-m", bert, "--output", "out"][..]),
+            ("--source", &["translate", "-m", marian]),
+            ("--source", &["align", "-m", marian, "--target", "text"]),
+            ("--input", &["align", "-m", marian]),
+        ] {
+            let mut command = headwater();
+            command.current_dir(directory.path()).args(arguments);
+            command.args([option, "text"]);
+            assert_fails(&mut command, 2, &[option, "text", what, mend]);
+        }
+        assert_eq!(names(directory.path()), ["text"]);
+    }
+}

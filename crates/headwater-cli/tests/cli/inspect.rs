@@ -32,6 +32,34 @@ fn the_model_is_described() {
 }
 
 #[test]
+fn layers_share_their_lines() {
+    let lines = |text: &str| {
+        text.lines()
+            .filter(|line| line.starts_with("  F32"))
+            .count()
+    };
+    let (short, long) = (
+        stdout(&mut inspect(&[])),
+        stdout(&mut inspect(&["--tensors"])),
+    );
+    let query = "encoder.layer.{0-2}.attention.self.query.weight";
+    assert!(short.contains(query) && !long.contains('{'), "{short}");
+    for layer in 0..3 {
+        let query = format!("encoder.layer.{layer}.attention.self.query.weight");
+        assert!(long.contains(&query) && !short.contains(&query), "{long}");
+    }
+    let used = inspect_json(&[])["used_tensors"].as_array().unwrap().len();
+    let unused = inspect_json(&[])["unused_tensors"]
+        .as_array()
+        .unwrap()
+        .len();
+    // Sixteen tensors a layer.
+    assert_eq!(lines(&long), used + unused);
+    assert_eq!(lines(&short), used + unused - 2 * 16);
+    assert_fails(&mut inspect(&["--tensors", "--json"]), 2, &["--json"]);
+}
+
+#[test]
 fn every_tensor_is_either_used_or_not() {
     let json = inspect_json(&[]);
     let file = crate::support::Arrays::read(fixture("golden/bert/model.safetensors"));

@@ -52,7 +52,10 @@ fn one_text_leaves_nothing() {
     for signal in ["INT", "TERM"] {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.safetensors");
-        fs::write(&out, "what was there before").unwrap();
+        // An analysis of another program, as far as anybody looks.
+        let header = r#"{"__metadata__":{"format":"headwater.analysis/1"}}"#;
+        let before = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+        fs::write(&out, &before).unwrap();
         let model = tempfile::tempdir().unwrap();
         write_slow_model(model.path());
         let ids = ["7"; 512].join(",");
@@ -67,7 +70,7 @@ fn one_text_leaves_nothing() {
         assert!(stderr.starts_with("error: interrupted"), "{stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
         assert_eq!(names(folder.path()), ["out.safetensors"]);
-        assert_eq!(fs::read_to_string(&out).unwrap(), "what was there before");
+        assert_eq!(fs::read(&out).unwrap(), before);
     }
 }
 

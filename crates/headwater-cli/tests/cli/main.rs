@@ -9,6 +9,8 @@ mod hostile;
 mod inspect;
 mod interrupt;
 mod models;
+mod options;
+mod outputs;
 mod plot;
 mod report;
 mod support;

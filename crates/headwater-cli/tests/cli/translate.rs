@@ -1,7 +1,7 @@
 //! Translation models: their own output, and analyses of a text and its translation.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use safetensors::Dtype;
@@ -70,18 +70,33 @@ fn what_cannot_be_translated() {
         2,
         &["--source has no line", "one sentence a line"],
     );
-    assert_fails(&mut from(b"\n"), 2, &["line 1: ", "empty"]);
-    // What came before has been translated.
-    let mut command = from(format!("{SOURCE}\n \t\n{SOURCE}\n").as_bytes());
-    assert_fails(&mut command, 2, &["line 2: ", "empty", "at least one word"]);
-    command.assert().stdout(format!("{TARGET}\n"));
-    assert_fails(
-        &mut from(b"\xff\n"),
-        2,
-        &["line 1: ", "not UTF-8", "convert"],
-    );
+    // Lines stay each other's: of an empty one comes an empty one.
+    let mut command = from(format!("{SOURCE}\n \t\n\n{SOURCE}\n").as_bytes());
+    assert_eq!(stdout(&mut command), format!("{TARGET}\n\n\n{TARGET}\n"));
+    assert_eq!(stdout(&mut from(b"\n")), "\n");
+    // So are those that cannot be translated, and the others go on.
     let long = "tage ".repeat(70);
-    assert_fails(&mut from(long.as_bytes()), 2, &["line 1: ", "tokens", "64"]);
+    let lines = [
+        SOURCE.as_bytes(),
+        b"\xff",
+        long.as_bytes(),
+        SOURCE.as_bytes(),
+    ];
+    let mut command = from(&lines.join(&b"\n"[..]));
+    let output = command.assert().code(2).get_output().clone();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, format!("{TARGET}\n\n\n{TARGET}\n"));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let errors: Vec<&str> = errors.lines().collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[0].starts_with("error: line 2: not UTF-8"),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].starts_with("error: line 3: ") && errors[1].contains("64"),
+        "{errors:?}"
+    );
     assert_fails(&mut translate(&["--text", " "]), 2, &["empty"]);
 
     for (arguments, words) in [
@@ -109,6 +124,109 @@ fn what_cannot_be_translated() {
         2,
         &["bert model has no decoder", "translation model"],
     );
+}
+
+/// Sentences of the bundled bitext, as many as are asked for.
+fn sentences(lines: usize) -> [String; 2] {
+    ["source", "target"].map(|side| {
+        let text = fs::read_to_string(bundled(&format!("test.{side}.txt"))).unwrap();
+        let lines = text.lines().take(lines);
+        lines.map(|line| format!("{line}\n")).collect()
+    })
+}
+
+fn translate_file(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = with_model("translate");
+    command.args(["--source", "text", "--output", "out"]);
+    command.args(arguments).current_dir(folder);
+    command
+}
+
+#[test]
+fn a_stopped_translation_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let [source, target] = sentences(12);
+    fs::write(file("text"), &source).unwrap();
+    let run = |arguments: &[&str]| translate_file(folder.path(), arguments);
+    assert_eq!(
+        stdout(&mut run(&[])),
+        "12 translated, 0 skipped, 0 failed\n"
+    );
+    assert_eq!(fs::read_to_string(file("out")).unwrap(), target);
+    assert_eq!(names(folder.path()), ["out", "text"]);
+    // What is finished is the user's.
+    assert_fails(&mut run(&[]), 2, &["out", "is there", "move it away"]);
+    assert_eq!(fs::read_to_string(file("out")).unwrap(), target);
+    fs::remove_file(file("out")).unwrap();
+
+    // The fifth line is mended after a first run: only that is done.
+    let broken = source.replace(source.lines().nth(4).unwrap(), &"tage ".repeat(70));
+    fs::write(file("text"), &broken).unwrap();
+    let mut command = run(&[]);
+    assert_fails(&mut command, 2, &["line 5: ", "64"]);
+    command
+        .assert()
+        .stdout("0 translated, 11 skipped, 1 failed\n");
+    assert_eq!(names(folder.path()), ["out", "out.unfinished", "text"]);
+    let lines: Vec<String> = fs::read_to_string(file("out"))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!((lines.len(), lines[4].as_str()), (12, ""));
+    fs::write(file("text"), &source).unwrap();
+    assert_eq!(
+        stdout(&mut run(&[])),
+        "1 translated, 11 skipped, 0 failed\n"
+    );
+    assert_eq!(fs::read_to_string(file("out")).unwrap(), target);
+    assert_eq!(names(folder.path()), ["out", "text"]);
+
+    // What another setting made is made anew, and what somebody changed is kept.
+    fs::write(file("text"), &broken).unwrap();
+    fs::remove_file(file("out")).unwrap();
+    run(&["--quiet"]).assert().code(2).stdout("");
+    fs::write(file("out"), "by hand\n").unwrap();
+    assert_fails(&mut run(&[]), 2, &["out", "is there"]);
+    assert_eq!(fs::read_to_string(file("out")).unwrap(), "by hand\n");
+    fs::remove_file(file("out")).unwrap();
+    run(&["--beams", "1"])
+        .assert()
+        .code(2)
+        .stdout("11 translated, 0 skipped, 1 failed\n");
+    fs::write(file("out.unfinished"), "my notes").unwrap();
+    assert_fails(&mut run(&[]), 2, &["out.unfinished", "no journal"]);
+}
+
+/// A limit on the size of files stands in for a full disk: root meets it too.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_what_was_translated() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let [source, target] = sentences(60);
+    fs::write(file("text"), source).unwrap();
+    let script = "trap '' XFSZ; ulimit -f 4; exec \"$0\" translate --model \"$MODEL\" --beams 1 \
+                  --source text --output out";
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(script)
+        .arg(assert_cmd::cargo::cargo_bin!("headwater"))
+        .current_dir(folder.path())
+        .env("MODEL", fixture("bundled-marian"));
+    assert_fails(&mut command, 1, &["cannot write", "out.unfinished"]);
+    assert_eq!(names(folder.path()), ["out.unfinished", "text"]);
+    let summary = stdout(&mut translate_file(folder.path(), &["--beams", "1"]));
+    let numbers: Vec<u64> = summary
+        .split(' ')
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    assert_eq!((numbers[0] + numbers[1], numbers[2]), (60, 0), "{summary}");
+    assert!(numbers[1] > 5, "{summary}");
+    assert_eq!(fs::read_to_string(file("out")).unwrap(), target);
+    assert_eq!(names(folder.path()), ["out", "text"]);
 }
 
 /// The format's table: key and shape of every array of the bundled model.

@@ -24,14 +24,29 @@ fn lines_have_to_pair() {
     refused(
         "source",
         b"a\n \t\nc\n",
-        &["line 2 of `", "source` is empty", "take the pair out"],
+        &["line 2 of `", "source` is empty", "take the pairs out"],
     );
     refused("target", b"\nb\nc\n", &["line 1 of `", "target` is empty"]);
     refused(
         "source",
         b"a\nb\n\xff\n",
-        &["line 3 of `", "source` is not UTF-8", "convert"],
+        &["line 3 of `", "source`: not UTF-8", "convert"],
     );
+    // All of them, of both sides, in one line.
+    let target = fs::read(bitext.path("target")).unwrap();
+    bitext.write("target", format!("{}\nb\n\n", "the ".repeat(70)));
+    refused(
+        "source",
+        b"a\n\xff\nc\n",
+        &[
+            "line 1: the target: ",
+            "source`: not UTF-8",
+            "line 2 of `",
+            "line 3 of `",
+            "target` is empty",
+        ],
+    );
+    bitext.write("target", target);
     refused("gold", b"1-1\n", &["gold` has 1 line for 3 sentence pairs"]);
     refused("gold", b"1-1\n\n1-1\n1-1\n", &["has 4 lines for 3"]);
     refused(
@@ -53,7 +68,7 @@ fn lines_have_to_pair() {
     refused(
         "gold",
         b"1-1\n\xff\n\n",
-        &["line 2 of `", "gold` is not UTF-8"],
+        &["line 2 of `", "gold`: not UTF-8"],
     );
     let huge = "18446744073709551616-1\n\n\n";
     refused("gold", huge.as_bytes(), &["line 1: "]);
@@ -73,7 +88,21 @@ fn json_lines_are_checked() {
         ),
         (
             "{\"source\": \"a\", \"target\": \" \"}",
-            &["line 1: ", "target is empty", "take"],
+            &["line 1: the target is empty", "take the pairs out"],
+        ),
+        (
+            "{\"source\": \"\", \"target\": 5}\n\n{\"target\": \" \"}\n{\"sourec\": \"a\"}",
+            &[
+                "line 1: the source is empty",
+                "line 1: target is the number 5",
+                "line 3: there is no source",
+                "line 3: the target is empty",
+                "line 4: unknown key \"sourec\"; did you mean source?",
+            ],
+        ),
+        (
+            "{\"translation\": {\"de\": \"wa\", \"en\": \"the\"}}",
+            &["line 1: unknown key \"translation\"; the keys are source, target"],
         ),
         (
             "{\"source\": \"\", \"target\": \"a\"}",
@@ -82,7 +111,7 @@ fn json_lines_are_checked() {
         ("[\"a\", \"b\"]", &["line 1: ", "braces"]),
         (
             "{\"source\": 1, \"target\": \"b\"}",
-            &["line 1: ", "at column 12"],
+            &["line 1: ", "source is the number 1"],
         ),
         ("\u{1}", &["line 1: "]),
     ] {
@@ -142,13 +171,9 @@ fn files_are_checked() {
         assert_fails(
             &mut with(option, &missing),
             2,
-            &["could not read", "missing"],
+            &[&format!("cannot read {option}"), "missing"],
         );
-        assert_fails(
-            &mut with(option, directory),
-            2,
-            &["could not read", "directory"],
-        );
+        assert_fails(&mut with(option, directory), 2, &[option, "is a directory"]);
     }
     let json = |path: &Path| {
         let mut command = align();
@@ -199,7 +224,7 @@ fn a_device_is_not_replaced_by_a_file() {
 /// A limit on the size of files stands in for a full disk: root meets it too.
 #[cfg(unix)]
 #[test]
-fn a_full_disk_leaves_nothing() {
+fn a_full_disk_keeps_what_was_done() {
     let bitext = Bitext::first(60);
     let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" align --model \"$MODEL\" --source source \
                   --target target --layers 3 --output links";
@@ -210,8 +235,19 @@ fn a_full_disk_leaves_nothing() {
         .arg(assert_cmd::cargo::cargo_bin!("headwater"))
         .current_dir(bitext.directory.path())
         .env("MODEL", fixture("bundled-marian"));
-    assert_fails(&mut command, 1, &["cannot write", "layer3."]);
-    assert!(names(&bitext.path("links")).is_empty());
+    assert_fails(&mut command, 1, &["cannot write", "links.unfinished"]);
+    // What was done is kept, and the same command goes on.
+    assert_eq!(names(&bitext.path("links")), ["links.unfinished"]);
+    let kept = fs::read_to_string(bitext.path("links/links.unfinished")).unwrap();
+    assert!(kept.lines().count() > 1, "{kept}");
+    let run = |output: &str| {
+        let mut command = bitext.align(&["--layers", "3"]);
+        command.arg("--output").arg(bitext.path(output));
+        command.assert().success();
+        crate::support::files(&bitext.path(output))
+    };
+    let (resumed, anew) = (run("links"), run("anew"));
+    assert!(anew.len() == 4 && resumed == anew);
 }
 
 #[test]
