@@ -52,23 +52,58 @@ pub(crate) fn headwater() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
+/// Runs a program to its end, or ends it when its time is over: `None`.
+///
+/// # Errors
+/// It cannot be run.
+#[cfg(unix)]
+pub(crate) fn run_for(
+    command: &mut Command,
+    time: std::time::Duration,
+) -> anyhow::Result<Option<(ExitStatus, Usage)>> {
+    let start = Instant::now();
+    let mut child = command.spawn().context("cannot run the program")?;
+    loop {
+        if let Some((status, mut usage)) = wait_with(&child, libc::WNOHANG)? {
+            usage.seconds = start.elapsed().as_secs_f64();
+            return Ok(Some((status, usage)));
+        }
+        if start.elapsed() > time {
+            child.kill().context("cannot end the program")?;
+            child.wait().context("cannot wait for the program")?;
+            return Ok(None);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 /// Waits for a child; its wall time is left to the caller.
 #[cfg(unix)]
 fn wait(child: Child) -> anyhow::Result<(ExitStatus, Usage)> {
+    wait_with(&child, 0)?.context("a child that was waited for has not ended")
+}
+
+/// What a child took, or `None` if it is still at work and the options say not
+/// to wait. Whoever got an answer must not ask again.
+#[cfg(unix)]
+fn wait_with(child: &Child, options: libc::c_int) -> anyhow::Result<Option<(ExitStatus, Usage)>> {
     use std::os::unix::process::ExitStatusExt;
 
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are to live locals of the types that wait4 fills
-    // in, and the child, which nobody else waits for, is taken by value.
+    // in; the child is this process's own and has not been waited for.
     let waited = unsafe {
         libc::wait4(
             child.id() as libc::pid_t,
             &mut status,
-            0,
+            options,
             usage.as_mut_ptr(),
         )
     };
+    if waited == 0 {
+        return Ok(None);
+    }
     ensure!(
         waited > 0,
         "cannot wait for a child process: {}",
@@ -84,7 +119,7 @@ fn wait(child: Child) -> anyhow::Result<(ExitStatus, Usage)> {
         cpu_seconds: seconds(usage.ru_utime) + seconds(usage.ru_stime),
         peak: usage.ru_maxrss as u64 * unit,
     };
-    Ok((ExitStatus::from_raw(status), usage))
+    Ok(Some((ExitStatus::from_raw(status), usage)))
 }
 
 #[cfg(not(unix))]

@@ -6,6 +6,8 @@ mod bench;
 mod checksum;
 mod child;
 mod fixtures;
+#[cfg(unix)]
+mod fuzz;
 mod memory;
 mod minilm;
 mod outside;
@@ -35,6 +37,9 @@ enum Command {
     Accuracy(accuracy::Options),
     /// Check the fixtures against their checksums; nothing is written
     Fixtures,
+    /// Damage the bundled models' files at random, and see that the program stays sound
+    #[cfg(unix)]
+    Fuzz(fuzz::Options),
     /// Fetch all-MiniLM-L6-v2 into target/models and print its directory
     Minilm,
     /// Print the peak memory of an analysis with a model of a given size
@@ -68,6 +73,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::ReproduceDocs => reproduce::write_docs(),
         Command::Accuracy(options) => accuracy::run(&options),
         Command::Fixtures => fixtures::check(&repository().join("fixtures")),
+        #[cfg(unix)]
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Minilm => {
             println!("{}", minilm::directory()?.display());
             Ok(())
