@@ -8,10 +8,11 @@ use std::sync::atomic::AtomicU64;
 use crate::config::Config;
 use crate::families::{self, Stacks};
 use crate::host_tensor::first_not_finite;
-use crate::resolve::{resolve, tied};
+use crate::resolve::{Resolved, resolve, tied};
 use crate::weights::{Entry, Weights};
 use crate::{
     Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, TextTokenizer, hub,
+    unused,
 };
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
@@ -29,6 +30,7 @@ pub struct Checkpoint {
     /// Names in the file of tables that the configuration says are one.
     tied: Vec<String>,
     unused: Vec<UnusedTensor>,
+    warnings: Vec<String>,
     /// Canonical name to index into `parameters`.
     indices: HashMap<String, usize>,
     weights: Weights,
@@ -96,7 +98,8 @@ impl Checkpoint {
         let config = Config::read(directory)?;
         let stacks = families::stacks(&config)?;
         let weights = Weights::open(directory, stacks.decoder.is_some())?;
-        let parameters = resolve(&stacks, &weights.tensors)?;
+        unused::refuse_adapters(directory, &weights.tensors)?;
+        let Resolved { parameters, prefix } = resolve(&stacks, &weights.tensors)?;
 
         let used: BTreeSet<&str> = parameters.iter().map(|p| p.name_in_file.as_str()).collect();
         let unused = weights
@@ -108,6 +111,9 @@ impl Checkpoint {
             shape: entry.shape.clone(),
             dtype: entry.dtype,
         });
+        let unused: Vec<UnusedTensor> = unused.collect();
+        let keys = unused::unknown_keys(&stacks);
+        let tensors = unused::within_the_stacks(&stacks, &prefix, &unused);
         let indices = parameters
             .iter()
             .enumerate()
@@ -116,8 +122,9 @@ impl Checkpoint {
             name,
             directory: directory.to_owned(),
             config_sha256: config.sha256,
-            tied: tied(&stacks, &weights.tensors),
-            unused: unused.collect(),
+            tied: tied(&stacks, &prefix, &weights.tensors),
+            unused,
+            warnings: keys.into_iter().chain(tensors).collect(),
             indices: indices.collect(),
             stacks,
             parameters,
@@ -153,6 +160,19 @@ impl Checkpoint {
     /// The tensors in the file that the architecture has no use for, by name.
     pub fn unused(&self) -> &[UnusedTensor] {
         &self.unused
+    }
+
+    /// What was passed over although it may have been meant to count, a line each: keys of
+    /// `config.json` that no class knows, unused tensors within layers or embeddings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether logits are products with the word embeddings (the decoder's in a translation
+    /// model). Elsewhere they are with a matrix of their own, which the file of a model without
+    /// that head lacks.
+    pub fn ties_head(&self) -> bool {
+        self.stacks.tied_head
     }
 
     /// Number of elements in all parameters. Parts of one tensor share none of

@@ -47,6 +47,24 @@ pub enum Error {
         /// The checkpoint's directory.
         directory: PathBuf,
     },
+    /// The directory holds what is added to another model's weights, and no model.
+    #[error(
+        "{directory:?} holds an adapter (adapter_config.json), not a model; merge it into its model in Python: \
+         peft.AutoPeftModel.from_pretrained(DIR).merge_and_unload().save_pretrained(DIR)"
+    )]
+    AdapterFolder {
+        /// The adapter's directory.
+        directory: PathBuf,
+    },
+    /// The weights are not all of the model: an adapter changes what is computed with them.
+    #[error(
+        "{what} adds an adapter to the weights, which is not supported; merge it into them \
+         (merge_and_unload of peft), or take it away to look at the model without"
+    )]
+    Adapter {
+        /// The file or the tensor that shows it.
+        what: String,
+    },
     /// `config.json` is not a JSON object.
     #[error("{path:?} is not a JSON object; fetch it again")]
     MalformedConfig {
@@ -60,6 +78,53 @@ pub enum Error {
     MissingField {
         /// The field.
         field: &'static str,
+    },
+    /// `config.json` does not say what kind of model it describes.
+    #[error(
+        "config.json has no \"model_type\"; add the line {}",
+        match guess {
+            Some(guess) => format!("\"model_type\": {guess:?}"),
+            None => format!("\"model_type\": with one of {}", families::supported()),
+        }
+    )]
+    MissingModelType {
+        /// What the name of the model's class begins with, where that is known.
+        guess: Option<&'static str>,
+    },
+    /// Two names of one field have different values.
+    #[error(
+        "config.json: {field:?} is {value}, but {alias:?}, which is another name for it, is {other}; take one of them out"
+    )]
+    ContradictoryFields {
+        /// The field that is read.
+        field: &'static str,
+        /// Its value, as JSON.
+        value: String,
+        /// Its other name.
+        alias: &'static str,
+        /// The value under the other name, as JSON.
+        other: String,
+    },
+    /// A field that model classes know and that would be passed over.
+    #[error("config.json: {field:?} is {value}, which is not supported; supported is {default}")]
+    UnsupportedKey {
+        /// The field.
+        field: String,
+        /// Its value, as JSON.
+        value: String,
+        /// The default, as JSON.
+        default: String,
+    },
+    /// The weights are quantized.
+    #[error(
+        "the weights are quantized{}, which is not supported (config.json: {field:?}); use the model that they were made from",
+        method.as_ref().map(|method| format!(" by {method:?}")).unwrap_or_default()
+    )]
+    Quantized {
+        /// The field of `config.json` that says so.
+        field: &'static str,
+        /// The method named in it.
+        method: Option<String>,
     },
     /// A field of `config.json` has a value that it cannot have.
     #[error("config.json: {field:?} is {value}, but has to be {expected}")]
@@ -245,6 +310,17 @@ pub enum Error {
         /// The most similar name that nothing else uses.
         nearest: Option<String>,
     },
+    /// All names begin with something that the model type has not.
+    #[error(
+        "the names of the tensors begin with {prefix:?}, which those of a {model_type} do not; save that model by \
+         itself, or take the prefix off the names"
+    )]
+    ForeignPrefix {
+        /// What stands before the names.
+        prefix: String,
+        /// `model_type` of `config.json`.
+        model_type: String,
+    },
     /// The file has more layers than `config.json` says.
     #[error(
         "the weights have tensor {name:?}, a layer more than config.json says; use the config.json that \
@@ -267,8 +343,12 @@ pub enum Error {
     },
     /// A tensor's shape contradicts `config.json`.
     #[error(
-        "tensor {name:?} has shape {found:?}, config.json says {expected:?}; use the config.json that \
-         belongs to the weights"
+        "tensor {name:?} has shape {found:?}, config.json says {expected:?}{}; use the config.json that \
+         belongs to the weights",
+        match defaults.as_slice() {
+            [] => String::new(),
+            defaults => format!(" (it lacks {}, so the defaults count)", defaults.join(", ")),
+        }
     )]
     ShapeMismatch {
         /// The tensor's name in the file.
@@ -277,6 +357,8 @@ pub enum Error {
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,
+        /// The sizes that `config.json` does not state.
+        defaults: Vec<&'static str>,
     },
     /// A tensor's element type cannot be computed with.
     #[error(
@@ -499,7 +581,11 @@ pub enum Error {
     NoCacheDirectory,
     /// Only the cache may be read, and it lacks a file.
     #[error(
-        "{file} of {model:?} is not in the cache {cache:?}, and the hub is off (HF_HUB_OFFLINE); go online once"
+        "{file} of {model:?} is not in the cache {cache:?}, and the hub is off (HF_HUB_OFFLINE); {}",
+        match snapshot {
+            Some(snapshot) => format!("the commit {snapshot:?} is there: give it as the revision"),
+            None => "go online once".into(),
+        }
     )]
     NotCached {
         /// The hub id.
@@ -508,6 +594,8 @@ pub enum Error {
         file: String,
         /// The cache directory.
         cache: PathBuf,
+        /// A commit that is in the cache, which nothing there names as the revision asked for.
+        snapshot: Option<String>,
     },
     /// The hub has no such file: the model, the revision or the file does not exist.
     #[error("no model {model:?} at revision {revision:?} on the hub, or no {file} in it")]

@@ -16,6 +16,7 @@ mod nearest;
 mod resolve;
 mod tokenizer;
 mod translation;
+mod unused;
 mod weights;
 pub mod wiring;
 

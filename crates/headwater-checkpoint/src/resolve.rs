@@ -3,49 +3,136 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Parameter;
-use crate::families::{Expected, Stacks};
+use crate::families::{Expected, HEAD, Stacks};
 use crate::nearest::nearest;
 use crate::weights::Entry;
 use crate::{Error, HostTensor};
 
+/// What programs put before the names of a model that they wrap.
+const WRAPPERS: [&str; 2] = ["_orig_mod.", "module."];
+
 /// Numbers of a table that follows from its size: 65,536 positions of 1,024.
 const MAX_COMPUTED: usize = 1 << 26;
+
+/// Tensors by which the prefix is looked for: the first may go by another name.
+const SHOWING_THE_PREFIX: usize = 24;
+
+/// What stands before the names of a file's tensors.
+#[derive(Clone, Debug)]
+pub(crate) struct Prefix {
+    /// Before all of them: nothing, or what a program left of its wrappers.
+    wrapper: String,
+    /// Before those of the stacks.
+    stacks: &'static str,
+}
+
+impl Prefix {
+    /// The prefix that the file uses, which the first tensors show; else the usual one.
+    fn of(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Result<Self, Error> {
+        let prefixes = stacks.prefixes();
+        let shown = || {
+            let first = stacks.expected().take(SHOWING_THE_PREFIX);
+            let first = first.filter(|tensor| !tensor.head);
+            first.flat_map(|tensor| tensor.spellings)
+        };
+        for name in shown() {
+            let is_used = |prefix: &&&str| tensors.contains_key(&format!("{prefix}{name}"));
+            if let Some(stacks) = prefixes.iter().find(is_used) {
+                let wrapper = String::new();
+                return Ok(Self { wrapper, stacks });
+            }
+        }
+        for name in shown() {
+            let end = format!(".{name}");
+            let Some(found) = tensors.keys().find(|found| found.ends_with(&end)) else {
+                continue;
+            };
+            let before = &found[..found.len() - name.len()];
+            let known = prefixes
+                .iter()
+                .find_map(|prefix| Some((before.strip_suffix(prefix)?, prefix)));
+            return match known {
+                Some((wrapper, stacks)) if is_wrapper(wrapper) => Ok(Self {
+                    wrapper: wrapper.to_owned(),
+                    stacks,
+                }),
+                _ => Err(Error::ForeignPrefix {
+                    prefix: before.to_owned(),
+                    model_type: stacks.first.model_type.clone(),
+                }),
+            };
+        }
+        Ok(Self {
+            wrapper: String::new(),
+            stacks: prefixes[0],
+        })
+    }
+
+    /// The name in the file; what belongs to the head has no prefix of its own.
+    pub(crate) fn name(&self, name: &str, head: bool) -> String {
+        let stacks = if head { "" } else { self.stacks };
+        format!("{}{stacks}{name}", self.wrapper)
+    }
+
+    /// What the name is behind the prefix of the stacks; `None` for names without it.
+    pub(crate) fn strip<'a>(&self, name: &'a str) -> Option<&'a str> {
+        name.strip_prefix(&self.wrapper)?.strip_prefix(self.stacks)
+    }
+
+    /// Every name that a tensor may have in the file, the usual one first.
+    fn names(&self, tensor: &Expected) -> Vec<String> {
+        let spellings = tensor.spellings.iter();
+        let own = spellings.map(|name| self.name(name, tensor.head));
+        let further = tensor.unprefixed.iter().map(|name| self.name(name, true));
+        own.chain(further).collect()
+    }
+}
+
+/// Whether nothing else than wrappers stands there.
+fn is_wrapper(mut rest: &str) -> bool {
+    while let Some(shorter) = WRAPPERS
+        .iter()
+        .find_map(|wrapper| rest.strip_prefix(wrapper))
+    {
+        rest = shorter;
+    }
+    rest.is_empty()
+}
+
+/// Parameters, and what stands before their names.
+pub(crate) struct Resolved {
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) prefix: Prefix,
+}
 
 /// Finds every tensor of the stacks and checks its shape and type.
 pub(crate) fn resolve(
     stacks: &Stacks,
     tensors: &BTreeMap<String, Entry>,
-) -> Result<Vec<Parameter>, Error> {
-    let prefix = prefix(stacks, tensors);
+) -> Result<Resolved, Error> {
+    let prefix = Prefix::of(stacks, tensors)?;
     let mut parameters = Vec::new();
-    for Expected {
-        canonical,
-        spellings,
-        shape,
-        layout,
-        head,
-        optional,
-    } in stacks.expected()
-    {
-        let names: Vec<String> = spellings
-            .iter()
-            .map(|name| in_file(name, prefix, head))
-            .collect();
+    for tensor in stacks.expected() {
+        let names = prefix.names(&tensor);
         let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
-            if optional {
-                refuse_too_large(&shape)?;
+            if tensor.optional {
+                // A head may be absent too; of that nothing is computed.
+                if !tensor.head {
+                    refuse_too_large(&tensor.shape)?;
+                }
                 continue;
             }
-            return Err(missing(&names[0], prefix, stacks, tensors));
+            return Err(missing(&names[0], &prefix, stacks, tensors));
         };
         let name = name.clone();
-        let expected = layout.shape_in_file(&shape);
+        let expected = tensor.layout.shape_in_file(&tensor.shape);
         if entry.shape != expected {
             let found = entry.shape.clone();
             return Err(Error::ShapeMismatch {
                 name,
                 expected,
                 found,
+                defaults: stacks.default_sizes.clone(),
             });
         }
         let dtype = entry.dtype;
@@ -53,15 +140,15 @@ pub(crate) fn resolve(
             return Err(Error::UnsupportedDtype { name, dtype });
         }
         parameters.push(Parameter {
-            name: canonical,
+            name: tensor.canonical,
             name_in_file: name,
-            shape,
-            layout,
+            shape: tensor.shape,
+            layout: tensor.layout,
             dtype,
         });
     }
-    refuse_further_layers(stacks, prefix, tensors, &parameters)?;
-    Ok(parameters)
+    refuse_further_layers(stacks, &prefix, tensors, &parameters)?;
+    Ok(Resolved { parameters, prefix })
 }
 
 /// Refuses a table of positions that would be computed: no file bounds its size.
@@ -83,7 +170,7 @@ fn refuse_too_large(shape: &[usize]) -> Result<(), Error> {
 /// what would be computed is the start of another model.
 fn refuse_further_layers(
     stacks: &Stacks,
-    prefix: &str,
+    prefix: &Prefix,
     tensors: &BTreeMap<String, Entry>,
     parameters: &[Parameter],
 ) -> Result<(), Error> {
@@ -94,10 +181,8 @@ fn refuse_further_layers(
         if known.contains(tensor.canonical.as_str()) {
             return None;
         }
-        let names = tensor.spellings.iter();
-        names
-            .map(|name| in_file(name, prefix, tensor.head))
-            .find(|name| tensors.contains_key(name))
+        let names = prefix.names(&tensor);
+        names.into_iter().find(|name| tensors.contains_key(name))
     });
     match further {
         Some(name) => Err(Error::FurtherLayers { name }),
@@ -105,42 +190,32 @@ fn refuse_further_layers(
     }
 }
 
-/// The name in the file; what belongs to the head has no prefix.
-fn in_file(name: &str, prefix: &str, head: bool) -> String {
-    let prefix = if head { "" } else { prefix };
-    format!("{prefix}{name}")
-}
-
 /// The names of tables in the file that the configuration says are one.
-pub(crate) fn tied(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Vec<String> {
-    let names = stacks.tied(prefix(stacks, tensors)).into_iter();
+pub(crate) fn tied(
+    stacks: &Stacks,
+    prefix: &Prefix,
+    tensors: &BTreeMap<String, Entry>,
+) -> Vec<String> {
+    let words = stacks.tied();
+    let head = (!words.is_empty()).then(|| prefix.name(HEAD, true));
+    let words = words.iter().map(|name| prefix.name(name, false));
+    let names = words.chain(head);
     names.filter(|name| tensors.contains_key(name)).collect()
 }
 
-/// The prefix that the file uses, which its word embeddings show; else the usual one.
-fn prefix(stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> &'static str {
-    let words = stacks.expected().next();
-    let found = words.and_then(|words| {
-        let is_used = |prefix: &&&str| {
-            let mut names = words.spellings.iter().map(|name| format!("{prefix}{name}"));
-            names.any(|name| tensors.contains_key(&name))
-        };
-        stacks.prefixes().iter().find(is_used)
-    });
-    found.unwrap_or(&stacks.prefixes()[0])
-}
-
 /// The error for a tensor that is not there, with the most similar name that is.
-fn missing(name: &str, prefix: &str, stacks: &Stacks, tensors: &BTreeMap<String, Entry>) -> Error {
+fn missing(
+    name: &str,
+    prefix: &Prefix,
+    stacks: &Stacks,
+    tensors: &BTreeMap<String, Entry>,
+) -> Error {
     // A name that another parameter goes by was not meant here. The file
     // bounds the layers looked at, because the configuration may not.
     let bounded = stacks.with_layers(|n_layers| n_layers.min(tensors.len()));
     let taken: BTreeSet<String> = bounded
         .expected()
-        .flat_map(|tensor| {
-            let names = tensor.spellings.into_iter();
-            names.map(move |name| in_file(&name, prefix, tensor.head))
-        })
+        .flat_map(|tensor| prefix.names(&tensor))
         .collect();
     let free = tensors.keys().filter(|&name| !taken.contains(name));
     let nearest = nearest(name, free.map(String::as_str));

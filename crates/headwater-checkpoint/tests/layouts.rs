@@ -185,3 +185,51 @@ fn tokenizer_neither_pads_nor_truncates() {
     assert_eq!(text.ids, [2, 3, 4]);
     assert_eq!(text.offsets, [Some(0..6), Some(7..11), Some(12..16)]);
 }
+
+/// What `torch.compile` and parallel training leave before all names.
+#[test]
+fn wrapped_encoders() {
+    for prefix in [
+        "_orig_mod.",
+        "module.bert.",
+        "module._orig_mod.bert.",
+        "_orig_mod.module.",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let tensors = tensors(Dtype::F32, |name| format!("{prefix}{name}"));
+        write(directory.path(), &config(), &tensors);
+        let checkpoint = check(directory.path(), Dtype::F32, &[]);
+        let words = &checkpoint.parameters()[0].name_in_file;
+        assert_eq!(words, &format!("{prefix}embeddings.word_embeddings.weight"));
+    }
+}
+
+/// What lies within layers or embeddings and is not used is told about; heads and buffers are not.
+#[test]
+fn unused_tensors_within_the_layers() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut tensors = tensors(Dtype::F32, |name| format!("bert.{name}"));
+    let one = tensors["bert.embeddings.LayerNorm.weight"].clone();
+    for name in [
+        "bert.embeddings.position_ids",
+        "bert.pooler.dense.weight",
+        "classifier.weight",
+        "cls.predictions.decoder.weight",
+        "bert.encoder.layer.0.attention.self.distance_embedding.weight",
+        "bert.encoder.layer.1.attention.self.distance_embedding.weight",
+        "bert.embeddings.entity.weight",
+    ] {
+        tensors.insert(name.into(), one.clone());
+    }
+    write(directory.path(), &config(), &tensors);
+    let checkpoint = Checkpoint::open_directory(directory.path()).unwrap();
+    assert_eq!(checkpoint.unused().len(), 7);
+    assert_eq!(
+        checkpoint.warnings(),
+        [
+            "the weights have tensors within layers or embeddings that a bert does not use and that \
+             are passed over: \"bert.embeddings.entity.weight\", \
+             \"bert.encoder.layer.*.attention.self.distance_embedding.weight\" (2)"
+        ]
+    );
+}

@@ -8,6 +8,7 @@ use headwater::{Analysis, DeviceName, Request, Translator};
 
 use crate::args::{LanguageArgs, ModelArgs, ModelOptions};
 use crate::failure::BadInput;
+use crate::output;
 use crate::progress::{Bar, Verbosity};
 use crate::subject::{Encoded, Subject};
 
@@ -79,7 +80,13 @@ pub(crate) fn checkpoint(
         progress: verbosity == Verbosity::Normal,
         ..HubOptions::default()
     };
-    Ok(Checkpoint::open(model, &hub).map_err(headwater::Error::from)?)
+    let checkpoint = Checkpoint::open(model, &hub).map_err(headwater::Error::from)?;
+    if verbosity == Verbosity::Normal {
+        for warning in checkpoint.warnings() {
+            output::warn(warning);
+        }
+    }
+    Ok(checkpoint)
 }
 
 /// A bar over the layers that a request runs.

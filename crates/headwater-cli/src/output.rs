@@ -11,6 +11,7 @@ use clap::builder::styling::{AnsiColor, Style};
 /// Headings of tables.
 pub(crate) const HEADING: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Writes to standard output; a reader that has gone away has seen enough.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
@@ -26,4 +27,10 @@ pub(crate) fn report(message: &dyn Display) {
     let mut err = AutoStream::auto(io::stderr().lock());
     // With standard error closed there is nowhere left to complain to.
     let _ = writeln!(err, "{ERROR}error:{ERROR:#} {message}");
+}
+
+/// Prints `warning: {message}` on standard error.
+pub(crate) fn warn(message: &dyn Display) {
+    let mut err = AutoStream::auto(io::stderr().lock());
+    let _ = writeln!(err, "{WARNING}warning:{WARNING:#} {message}");
 }

@@ -16,8 +16,9 @@ use crate::{
 pub struct EncoderDecoder {
     encoder: Model,
     decoder: Model,
-    /// `[vocab, d_model]`: the decoder's word embeddings in most models.
-    head: Tensor<2>,
+    /// `[vocab, d_model]`: the decoder's word embeddings in most models. A classifier whose
+    /// configuration ties nothing has none.
+    head: Option<Tensor<2>>,
     /// `[1, vocab]`.
     logits_bias: Option<Tensor<2>>,
 }
@@ -62,9 +63,9 @@ impl EncoderDecoder {
             root.tensor(DECODER_WORDS)?
         };
         let head = if root.has("lm_head.weight") {
-            root.tensor("lm_head.weight")?
+            Some(root.tensor("lm_head.weight")?)
         } else {
-            target_words.clone()
+            checkpoint.ties_head().then(|| target_words.clone())
         };
         let logits_bias = root
             .has("lm_head.bias")
@@ -119,7 +120,7 @@ impl EncoderDecoder {
     /// Every step runs the decoder over the whole of what there is so far.
     ///
     /// # Errors
-    /// A start token outside the vocabulary.
+    /// A start token outside the vocabulary, and a model without a head.
     ///
     /// # Panics
     /// `source` is not one sequence.
@@ -133,6 +134,9 @@ impl EncoderDecoder {
             1,
             "one text is translated at a time"
         );
+        if self.head.is_none() {
+            return Err(Error::NoHead);
+        }
         let encoded = self.encode(source);
         let mut settings = settings.clone();
         if let Some(limit) = self.decoder.architecture().embeddings().limit() {
@@ -166,12 +170,16 @@ impl EncoderDecoder {
     /// # Shapes
     /// `[batch, target, d_model]`, the decoder's last hidden states, to
     /// `[batch, target, vocab]`; 2·batch·target·d_model·vocab FLOPs.
+    ///
+    /// # Panics
+    /// The model has no head.
     pub fn logits(&self, hidden_states: Tensor<3>) -> Tensor<3> {
         let [batch, target, d_model] = hidden_states.dims();
-        let vocab = self.head.dims()[0];
+        let head = self.head.as_ref().expect("a model with a head");
+        let vocab = head.dims()[0];
         let logits = hidden_states
             .reshape([batch * target, d_model])
-            .matmul(self.head.clone().transpose());
+            .matmul(head.clone().transpose());
         let logits = match &self.logits_bias {
             Some(bias) => logits + bias.clone(),
             None => logits,

@@ -57,6 +57,11 @@ pub enum Error {
         /// `model_type` of the configuration.
         model_type: String,
     },
+    /// A model that has nothing to make words of its hidden states with.
+    #[error(
+        "the weights have no lm_head and config.json ties none (a classifier's have not): the model can be analysed, but it cannot translate"
+    )]
+    NoHead,
     /// A batch without a sequence, or a sequence without a token.
     #[error("sequence {index} has no tokens; give at least one token id")]
     EmptySequence {

@@ -4,7 +4,7 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, PositionRows, TokenTypes, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
+use crate::{Architecture, Arrangement, Error, Family, Positions};
 
 pub(super) static TABLE: [Table; 1] = [Table {
     canonical: "",
@@ -13,6 +13,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     layer_prefix: LAYER_PREFIX,
     layer: &[&LAYER],
     end: &[],
+    tied: &["cls.predictions.decoder.weight"],
 }];
 
 pub(super) static EMBEDDINGS: [Module; 4] = [
@@ -87,8 +88,8 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         arrangement: Arrangement::PostLn,
         causal: false,
         cross_attention: false,
-        layer_norm_eps: config.layer_norm_eps("layer_norm_eps", 1e-12)?,
-        activation: config.activation("hidden_act", Activation::Gelu)?,
+        layer_norm_eps: config.epsilon("layer_norm_eps")?,
+        activation: config.activation("hidden_act")?,
         pad_token_id: config.pad_token_id(0)?,
     })
 }

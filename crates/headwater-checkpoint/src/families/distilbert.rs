@@ -4,7 +4,7 @@ use super::Kind::{Linear, Lookup, Norm};
 use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
+use crate::{Architecture, Arrangement, Error, Family, Positions};
 
 pub(super) static TABLE: [Table; 1] = [Table {
     canonical: "",
@@ -38,6 +38,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
     ]],
     end: &[],
+    tied: &["vocab_projector.weight"],
 }];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
@@ -61,7 +62,7 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         causal: false,
         cross_attention: false,
         layer_norm_eps: 1e-12,
-        activation: config.activation("activation", Activation::Gelu)?,
+        activation: config.activation("activation")?,
         pad_token_id: config.pad_token_id(0)?,
     })
 }

@@ -35,6 +35,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     layer_prefix: bert::LAYER_PREFIX,
     layer: &[&bert::LAYER],
     end: &[],
+    tied: &["generator_lm_head.weight"],
 }];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {

@@ -3,9 +3,9 @@
 
 use super::Kind::{Computed, Head, Linear, LogitsBias, Lookup, Norm, Shared};
 use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
-use super::{Module, Table};
+use super::{HEAD, Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
+use crate::{Architecture, Arrangement, Error, Family, Positions};
 
 /// The names of a model without a head have no prefix.
 const PREFIXES: &[&str] = &["model.", ""];
@@ -111,6 +111,7 @@ const fn encoder(embeddings: &'static [Module], end: &'static [Module]) -> Table
         layer_prefix: "encoder.layers.",
         layer: &[SELF_ATTENTION, FEED_FORWARD],
         end,
+        tied: &[],
     }
 }
 
@@ -122,6 +123,7 @@ const fn decoder(embeddings: &'static [Module], end: &'static [Module]) -> Table
         layer_prefix: "decoder.layers.",
         layer: &[SELF_ATTENTION, CROSS_ATTENTION, FEED_FORWARD],
         end,
+        tied: &[HEAD],
     }
 }
 
@@ -160,15 +162,15 @@ pub(super) fn marian(config: &Config, model_type: String) -> Result<[Architectur
         "a Marian model with learned positions is not supported",
     )?;
     let [encoder, decoder] = stacks(config, model_type, Family::Marian, Arrangement::PostLn)?;
+    let shares = shares_embeddings(config)?;
     let sinusoidal = |stack| Architecture {
         position_offset: 0,
         positions: Positions::Sinusoidal,
         ..stack
     };
-    let vocab_size = match shares_embeddings(config)? {
-        true => None,
-        false => config.size_if_given("decoder_vocab_size")?,
-    };
+    // Where the two share a table nothing is made of the size.
+    let own_size = config.size_if_given("decoder_vocab_size")?;
+    let vocab_size = own_size.filter(|_| !shares);
     Ok([
         sinusoidal(encoder),
         Architecture {
@@ -186,20 +188,32 @@ pub(super) fn shares_embeddings(config: &Config) -> Result<bool, Error> {
 
 pub(super) fn bart(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {
     refuse_variants(config, false, true)?;
+    refuse_sinusoids(config)?;
     stacks(config, model_type, Family::Bart, Arrangement::PostLn)
 }
 
 pub(super) fn mbart(config: &Config, model_type: String) -> Result<[Architecture; 2], Error> {
     refuse_variants(config, true, true)?;
+    refuse_sinusoids(config)?;
     stacks(config, model_type, Family::Mbart, Arrangement::PreLn)
 }
 
 /// Switches of old configurations: each model type has one setting of them.
 fn refuse_variants(config: &Config, before: bool, embeddings: bool) -> Result<(), Error> {
     const REASON: &str = "models of this type are supported with the opposite only";
+    config.require("add_bias_logits", false, REASON)?;
     config.require("normalize_before", before, REASON)?;
     config.require("add_final_layer_norm", before, REASON)?;
     config.require("normalize_embedding", embeddings, REASON)
+}
+
+/// Positions that are computed stand in no file of these types.
+fn refuse_sinusoids(config: &Config) -> Result<(), Error> {
+    config.require(
+        "static_position_embeddings",
+        false,
+        "models of this type are supported with learned positions only",
+    )
 }
 
 fn stacks(
@@ -230,7 +244,7 @@ fn stacks(
         cross_attention: false,
         // Fixed in the models' code, not in their configuration.
         layer_norm_eps: 1e-5,
-        activation: config.activation("activation_function", Activation::Gelu)?,
+        activation: config.activation("activation_function")?,
         pad_token_id: config.pad_token_id(1)?,
     };
     let decoder = Architecture {

@@ -4,7 +4,7 @@ use super::Kind::{Fused, Lookup, Norm, Transposed};
 use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
+use crate::{Architecture, Arrangement, Error, Family, Positions};
 
 pub(super) static TABLE: [Table; 1] = [Table {
     canonical: "",
@@ -37,6 +37,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
         ),
     ]],
     end: &[Module("final_norm", "ln_f", Norm(Model))],
+    tied: &["lm_head.weight"],
 }];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
@@ -69,8 +70,8 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         arrangement: Arrangement::PreLn,
         causal: true,
         cross_attention: false,
-        layer_norm_eps: config.layer_norm_eps("layer_norm_epsilon", 1e-5)?,
-        activation: config.activation("activation_function", Activation::GeluTanh)?,
+        layer_norm_eps: config.epsilon("layer_norm_epsilon")?,
+        activation: config.activation("activation_function")?,
         // There is no padding token, and one that a configuration adds need not
         // be in the table. Padding is masked, so any token serves.
         pad_token_id: 0,

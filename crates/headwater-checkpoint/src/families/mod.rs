@@ -31,6 +31,9 @@ pub(crate) struct Table {
     layer: &'static [&'static [Module]],
     /// Everything behind the layers.
     end: &'static [Module],
+    /// Names without prefix of matrices that are the word embeddings where the configuration ties
+    /// the two; a file may keep one name of them only.
+    tied: &'static [&'static str],
 }
 
 /// A module: canonical name, checkpoint name, and what it holds.
@@ -97,6 +100,8 @@ pub(crate) struct Expected {
     pub(crate) canonical: String,
     /// Names in the file behind the prefix, the usual one first.
     pub(crate) spellings: Vec<String>,
+    /// Further names in the file, which have no prefix.
+    pub(crate) unprefixed: Vec<&'static str>,
     /// Its shape, in the order of this crate's parameters.
     pub(crate) shape: Vec<usize>,
     /// How the file stores it.
@@ -117,6 +122,7 @@ impl Module {
                 .iter()
                 .map(|end| format!("{prefix}{name}.{end}"))
                 .collect(),
+            unprefixed: Vec::new(),
             shape: sizes.iter().map(|size| size.of(architecture)).collect(),
             layout: Layout::AsStored,
             head: false,
@@ -140,15 +146,18 @@ impl Module {
                 table.spellings.push(format!("{unshared}.weight"));
                 vec![table]
             }
+            // Hidden states need no head: a classifier has none.
             Kind::Head(out, input) => vec![Expected {
                 canonical: HEAD.to_owned(),
                 spellings: vec![format!("{name}.weight")],
                 head: true,
+                optional: true,
                 ..tensor("weight", &[], &[out, input])
             }],
             Kind::LogitsBias(width) => vec![Expected {
                 canonical: (*canonical).to_owned(),
                 spellings: vec![(*name).to_owned()],
+                unprefixed: Vec::new(),
                 shape: vec![1, width.of(architecture)],
                 layout: Layout::AsStored,
                 head: true,
@@ -168,6 +177,16 @@ impl Module {
 }
 
 impl Table {
+    /// The names of the word embeddings behind the prefix.
+    fn words(&self) -> Vec<String> {
+        let words = self.embeddings.iter().take(1);
+        let names = words.flat_map(|Module(_, name, kind)| match *kind {
+            Kind::Shared(unshared, ..) => vec![*name, unshared],
+            _ => vec![*name],
+        });
+        names.map(|name| format!("{name}.weight")).collect()
+    }
+
     /// Every tensor of the architecture, embeddings first; lazily, because a
     /// hostile configuration can ask for any number of layers.
     pub(crate) fn expected<'a>(
@@ -207,6 +226,10 @@ pub(crate) struct Stacks {
     pub(crate) tied_head: bool,
     /// Whether stacks and head share one table of word embeddings.
     pub(crate) shared_words: bool,
+    /// Keys of the configuration that no class knows.
+    pub(crate) unknown_keys: Vec<String>,
+    /// Sizes that the configuration does not state.
+    pub(crate) default_sizes: Vec<&'static str>,
 }
 
 impl Stacks {
@@ -218,13 +241,38 @@ impl Stacks {
             .zip(architectures)
             .flat_map(|(table, architecture)| table.expected(architecture))
             .filter(|tensor| !(self.tied_head && tensor.canonical == HEAD))
-            .map(|mut tensor| {
-                // A file may hold the shared table beside those that are used.
-                if !self.shared_words && tensor.canonical.ends_with(WORDS) {
-                    tensor.spellings.reverse();
-                }
-                tensor
+            .map(|tensor| match tensor.canonical.ends_with(WORDS) {
+                true => self.with_ties(tensor),
+                false => tensor,
             })
+    }
+
+    /// A table of word embeddings with all names that it may go by.
+    fn with_ties(&self, mut words: Expected) -> Expected {
+        if self.shared_words {
+            let stacks = tables(self.first.family).iter();
+            let names = stacks.flat_map(|table| table.words());
+            for name in names {
+                if !words.spellings.contains(&name) {
+                    words.spellings.push(name);
+                }
+            }
+        } else {
+            // A file may hold the shared table beside those that are used.
+            words.spellings.reverse();
+        }
+        // The head is tied to what comes last.
+        let last = match self.decoder {
+            Some(_) => self.shared_words || words.canonical.starts_with("decoder."),
+            None => true,
+        };
+        if self.tied_head && last {
+            let tables = tables(self.first.family);
+            words
+                .unprefixed
+                .extend(tables.iter().flat_map(|table| table.tied));
+        }
+        words
     }
 
     /// The same with another number of layers in each stack.
@@ -236,9 +284,9 @@ impl Stacks {
         stacks
     }
 
-    /// The names, in a file with this prefix, of tables that the configuration
-    /// says are one: the word embeddings of a translation model and its head.
-    pub(crate) fn tied(&self, prefix: &str) -> BTreeSet<String> {
+    /// The names, behind the prefix, of tables that the configuration says are one: the word
+    /// embeddings of a translation model. Its head is tied to them too.
+    pub(crate) fn tied(&self) -> BTreeSet<String> {
         if self.decoder.is_none() || !self.tied_head {
             return BTreeSet::new();
         }
@@ -253,10 +301,14 @@ impl Stacks {
             }
             false => Vec::new(),
         });
-        names
-            .map(|name| format!("{prefix}{name}"))
-            .chain([HEAD.to_owned()])
-            .collect()
+        names.collect()
+    }
+
+    /// Every name of a table of word embeddings, behind the prefix: what a file may hold beside
+    /// those that are used.
+    pub(crate) fn words(&self) -> BTreeSet<String> {
+        let tables = tables(self.first.family).iter();
+        tables.flat_map(Table::words).collect()
     }
 
     /// What may stand before the names of the stacks.
@@ -267,7 +319,7 @@ impl Stacks {
 
 /// The name, canonical and in files, of the matrix that logits are products with,
 /// where it is not the word embeddings.
-const HEAD: &str = "lm_head.weight";
+pub(crate) const HEAD: &str = "lm_head.weight";
 
 /// How the canonical name of a table of word embeddings ends.
 const WORDS: &str = "embeddings.word.weight";
@@ -322,44 +374,82 @@ pub(crate) fn supported() -> String {
 
 /// The stacks that a configuration describes.
 pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
-    let model_type = config.text("model_type")?.ok_or(Error::MissingField {
-        field: "model_type",
-    })?;
+    config.refuse_quantized()?;
+    let model_type = config
+        .text("model_type")?
+        .ok_or_else(|| Error::MissingModelType {
+            guess: guess(config),
+        })?;
     let Some((_, reader)) = MODEL_TYPES.iter().find(|(name, _)| *name == model_type) else {
         return Err(Error::UnsupportedModel {
             model_type: model_type.into(),
         });
     };
     config.refuse_variants()?;
-    let stacks = match reader {
+    let tied = config.switch("tie_word_embeddings", true)?;
+    let mut stacks = match reader {
         Reader::Stack(read) => Stacks {
             first: read(config, model_type.into())?,
             decoder: None,
-            tied_head: true,
+            tied_head: tied,
             shared_words: true,
+            unknown_keys: Vec::new(),
+            default_sizes: Vec::new(),
         },
         Reader::EncoderDecoder(read) => {
             let [encoder, decoder] = read(config, model_type.into())?;
-            let tied = config.switch("tie_word_embeddings", true)?;
             Stacks {
                 first: encoder,
                 decoder: Some(decoder),
                 tied_head: tied,
                 shared_words: tied && encoder_decoder::shares_embeddings(config)?,
+                unknown_keys: Vec::new(),
+                default_sizes: Vec::new(),
             }
         }
     };
+    read_masks(config, &mut stacks)?;
+    for architecture in std::iter::once(&stacks.first).chain(&stacks.decoder) {
+        check(architecture)?;
+    }
+    stacks.unknown_keys = config.check_unread()?;
+    stacks.default_sizes = config.default_sizes();
+    Ok(stacks)
+}
+
+/// What may be said against the direction in which the stacks look.
+fn read_masks(config: &Config, stacks: &mut Stacks) -> Result<(), Error> {
     if !stacks.first.causal {
         config.require(
             "is_decoder",
             false,
             "models of this type are not supported as decoders alone",
         )?;
+    } else {
+        // Decoders are decoders whatever it says.
+        config.switch("is_decoder", true)?;
     }
-    for architecture in std::iter::once(&stacks.first).chain(&stacks.decoder) {
-        check(architecture)?;
+    if stacks.decoder.is_some() {
+        // Its own translations would depend on how many tokens are made at a time.
+        return config.require(
+            "is_causal",
+            true,
+            "a translation model whose decoder looks both ways is not supported",
+        );
     }
-    Ok(stacks)
+    // Encoders look both ways whatever it says.
+    let is_causal = config.switch("is_causal", true)?;
+    stacks.first.causal &= is_causal;
+    Ok(())
+}
+
+/// The model type whose classes are called like the one that the configuration names.
+fn guess(config: &Config) -> Option<&'static str> {
+    let class = config.class_name()?.to_lowercase();
+    let plain = |name: &str| name.replace(['-', '_'], "");
+    model_types()
+        .filter(|name| class.starts_with(&plain(name)))
+        .max_by_key(|name| name.len())
 }
 
 /// Checks sizes against each other.

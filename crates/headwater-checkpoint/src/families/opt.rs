@@ -5,7 +5,7 @@ use super::Size::{Embedding, Model, PositionRows, Vocab};
 use super::encoder_decoder::{FEED_FORWARD, SELF_ATTENTION};
 use super::{Module, Table};
 use crate::config::Config;
-use crate::{Activation, Architecture, Arrangement, Error, Family, Positions};
+use crate::{Architecture, Arrangement, Error, Family, Positions};
 
 pub(super) static TABLE: [Table; 1] = [Table {
     canonical: "",
@@ -21,6 +21,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     layer_prefix: "layers.",
     layer: &[SELF_ATTENTION, FEED_FORWARD],
     end: &[Module("final_norm", "final_layer_norm", Norm(Model))],
+    tied: &["lm_head.weight"],
 }];
 
 pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
@@ -74,7 +75,7 @@ pub(super) fn architecture(config: &Config, model_type: String) -> Result<Archit
         cross_attention: false,
         // Fixed in the model's code, not in its configuration.
         layer_norm_eps: 1e-5,
-        activation: config.activation("activation_function", Activation::Relu)?,
+        activation: config.activation("activation_function")?,
         pad_token_id: config.pad_token_id(1)?,
     })
 }

@@ -11,6 +11,7 @@ pub(super) static TABLE: [Table; 1] = [Table {
     layer_prefix: bert::LAYER_PREFIX,
     layer: &[&bert::LAYER],
     end: &[],
+    tied: &["lm_head.decoder.weight"],
 }];
 
 /// The rows of the position table up to the padding token's are never used by a real token.

@@ -150,13 +150,27 @@ impl<'a> Hub<'a> {
     fn cached(&self, file: &str) -> Option<PathBuf> {
         let revision = &self.settings.revision;
         let repo = self.cache.repo(self.repo(revision));
-        // A commit's directory carries its name; a branch is a file that holds one.
+        // A commit's directory carries its name; a branch is a file that holds one, and that
+        // somebody may have written with an end of line.
         let commit = repo.pointer_path(revision).join(file);
         if commit.exists() {
-            Some(commit)
-        } else {
-            repo.get(file)
+            return Some(commit);
         }
+        let branch = self.directory().join("refs").join(revision);
+        let name = fs::read_to_string(branch).ok()?;
+        let name = name.trim();
+        let named = repo.pointer_path(name).join(file);
+        (!name.is_empty() && named.exists()).then_some(named)
+    }
+
+    /// A commit whose files are in the cache although no branch there names it.
+    fn unnamed_snapshot(&self, file: &str) -> Option<String> {
+        let snapshots = fs::read_dir(self.directory().join("snapshots")).ok()?;
+        let with_file = snapshots
+            .flatten()
+            .filter(|snapshot| snapshot.path().join(file).exists());
+        let names = with_file.flat_map(|snapshot| snapshot.file_name().into_string());
+        names.min()
     }
 
     fn download(&self, file: &str, revision: &str) -> Result<PathBuf, Error> {
@@ -165,6 +179,7 @@ impl<'a> Hub<'a> {
                 model: self.model.into(),
                 file: file.into(),
                 cache: self.settings.cache.clone(),
+                snapshot: self.unnamed_snapshot(file),
             });
         }
         let fail = |source| self.explain(file, source);

@@ -1,7 +1,7 @@
 //! The options with the environment's choices filled in.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::HubOptions;
 use crate::Error;
@@ -35,14 +35,16 @@ impl Settings {
         variable: impl Fn(&str) -> Option<String>,
         home: Option<PathBuf>,
     ) -> Result<Self, Error> {
+        let raw = variable;
         let variable = |name: &str| {
-            variable(name)
+            raw(name)
                 .map(|value| value.trim().to_owned())
                 .filter(|value| !value.is_empty())
         };
-        let path = |name: &str| variable(name).map(PathBuf::from);
+        let path = |name: &str| variable(name).map(|value| expand(&value, &raw, home.as_deref()));
 
-        let caches = path("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
+        let caches =
+            path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|home| home.join(".cache")));
         let hf_home = path("HF_HOME").or_else(|| caches.map(|caches| caches.join("huggingface")));
         let cache = options.cache_dir.clone();
         let cache = cache
@@ -78,6 +80,45 @@ impl Settings {
             progress: options.progress,
         })
     }
+}
+
+/// A path as Python's `expandvars(expanduser(path))` has it: `~` in front is the home directory,
+/// `$NAME` and `${NAME}` are variables, and what is neither stays.
+fn expand(path: &str, variable: &impl Fn(&str) -> Option<String>, home: Option<&Path>) -> PathBuf {
+    let home = home
+        .and_then(Path::to_str)
+        .map(|home| home.trim_end_matches('/'));
+    let mut expanded = String::new();
+    let mut rest = match (path.strip_prefix('~'), home) {
+        (Some(behind), Some(home)) if behind.is_empty() || behind.starts_with('/') => {
+            expanded.push_str(home);
+            behind
+        }
+        // Another user's home, which only the system's list of users knows.
+        _ => path,
+    };
+    while let Some(dollar) = rest.find('$') {
+        expanded.push_str(&rest[..dollar]);
+        rest = &rest[dollar..];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let braced = rest
+            .strip_prefix("${")
+            .and_then(|name| name.split_once('}'));
+        let (name, length) = match braced {
+            Some((name, _)) => (name, name.len() + 3),
+            None => {
+                let end = rest[1..].find(|c| !is_name(c)).unwrap_or(rest.len() - 1);
+                (&rest[1..=end], end + 1)
+            }
+        };
+        match variable(name).filter(|_| !name.is_empty()) {
+            Some(value) => expanded.push_str(&value),
+            None => expanded.push_str(&rest[..length]),
+        }
+        rest = &rest[length..];
+    }
+    expanded.push_str(rest);
+    expanded.into()
 }
 
 #[cfg(test)]
@@ -127,6 +168,33 @@ mod tests {
             cache(&[("HF_HUB_CACHE", ""), ("HF_HOME", "/c")]),
             PathBuf::from("/c/hub")
         );
+    }
+
+    #[test]
+    fn home_and_variables_in_paths() {
+        // As Python 3.11 has them.
+        let cases = [
+            ("~/models", "/home/reader/models"),
+            ("~", "/home/reader"),
+            ("$DISK/models", "/mnt/a/models"),
+            ("${DISK}models/$USER_1.x", "/mnt/amodels/me.x"),
+            ("/a/~/b", "/a/~/b"),
+            ("~other/b", "~other/b"),
+            ("/a/$NONE/${NONE}/$/${", "/a/$NONE/${NONE}/$/${"),
+            ("/a/$TILDE", "/a/~/x"),
+        ];
+        for (given, expected) in cases {
+            let variables = [
+                ("DISK", "/mnt/a"),
+                ("USER_1", "me"),
+                ("TILDE", "~/x"),
+                ("HF_HUB_CACHE", given),
+            ];
+            let found = resolve(&HubOptions::default(), &variables).unwrap().cache;
+            assert_eq!(found, PathBuf::from(expected), "{given}");
+        }
+        let home = resolve(&HubOptions::default(), &[("HF_HOME", "~/hf")]).unwrap();
+        assert_eq!(home.cache, PathBuf::from("/home/reader/hf/hub"));
     }
 
     #[test]

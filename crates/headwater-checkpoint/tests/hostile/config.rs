@@ -37,6 +37,27 @@ fn broken_config() {
             "not a JSON object"
         );
     }
+    // The parser's own message says only where it stopped.
+    let text = "{\"model_type\": \"bert\",\n \"hidden_size\": 6,,}";
+    let error = refusal(&damaged(|d| {
+        fs::write(d.join("config.json"), text).unwrap()
+    }));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.ends_with("at the key \"hidden_size\""), "{source}");
+}
+
+#[test]
+fn quantized_weights_are_refused_before_anything_else() {
+    let fields = json!({"quant_method": "bitsandbytes", "load_in_4bit": true});
+    let error = refused_config(|config| {
+        config["quantization_config"] = fields;
+        config["model_type"] = json!("of-tomorrow");
+    });
+    assert_refused!(
+        error,
+        Error::Quantized { method: Some(method), .. } if method == "bitsandbytes",
+        "quantized by \"bitsandbytes\""
+    );
 }
 
 #[test]
@@ -55,10 +76,17 @@ fn endless_config() {
     );
 }
 
+/// The class's default, 768, takes the place of what is absent; the error says where it is from.
 #[test]
 fn config_without_a_size() {
     let error =
         refused_config(|config| drop(config.as_object_mut().unwrap().remove("hidden_size")));
+    assert_refused!(
+        error,
+        Error::ShapeMismatch { expected, .. } if expected == &[11, 768],
+        "config.json says [11, 768] (it lacks hidden_size, so the defaults count)"
+    );
+    let error = refused_config(|config| config["hidden_size"] = Value::Null);
     assert_refused!(
         error,
         Error::MissingField {
@@ -73,11 +101,22 @@ fn config_without_a_model_type() {
     let error = refused_config(|config| config["model_type"] = Value::Null);
     assert_refused!(
         error,
-        Error::MissingField {
-            field: "model_type"
-        },
-        "model_type"
+        Error::MissingModelType { guess: None },
+        "add the line \"model_type\": with one of bert, roberta"
     );
+    for (class, guess) in [
+        ("BertForMaskedLM", "bert"),
+        ("XLMRobertaModel", "xlm-roberta"),
+        ("MBartForConditionalGeneration", "mbart"),
+        ("GPT2LMHeadModel", "gpt2"),
+    ] {
+        let error = refused_config(|config| {
+            config.as_object_mut().unwrap().remove("model_type");
+            config["architectures"] = json!([class]);
+        });
+        let line = format!("add the line \"model_type\": \"{guess}\"");
+        assert_refused!(error, Error::MissingModelType { guess: Some(found) } if *found == guess, &line);
+    }
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn fused_tensor_of_another_shape() {
         }));
         assert_refused!(
             error,
-            Error::ShapeMismatch { name, expected, found }
+            Error::ShapeMismatch { name, expected, found, .. }
                 if name == FUSED && expected == &[32, 96] && found == &shape,
             "config.json says [32, 96]"
         );

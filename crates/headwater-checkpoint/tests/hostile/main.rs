@@ -22,6 +22,7 @@ macro_rules! assert_refused {
 mod config;
 mod decoders;
 mod files;
+mod keys;
 mod weights;
 
 /// A directory with the small BERT in it, after `damage`.

@@ -245,3 +245,52 @@ fn weights_cut_off_after_opening() {
     let error = single_line(checkpoint.map(&first.name).unwrap_err());
     assert_refused!(error, Error::Io { .. }, "model.safetensors");
 }
+
+#[test]
+fn adapters() {
+    let name = "encoder.layer.0.attention.self.query.lora_A.default.weight";
+    for name in [
+        name,
+        "base_model.model.encoder.layer.1.output.adapters.de.adapter_down.0.weight",
+        "encoder.layer.0.attention.self.key.ia3_l",
+    ] {
+        let error = refused_tensors(|tensors| {
+            let piece = Tensor::new(Dtype::F32, &[2, 6], std::iter::repeat_n(0.5, 12));
+            tensors.insert(name.into(), piece);
+        });
+        assert_refused!(error, Error::Adapter { what } if what.contains(name), "merge_and_unload");
+    }
+    let beside = damaged(|d| fs::write(d.join("adapter_config.json"), "{}").unwrap());
+    assert_refused!(
+        refusal(&beside),
+        Error::Adapter { .. },
+        "adapter_config.json beside the weights"
+    );
+    let alone = damaged(|d| {
+        fs::write(d.join("adapter_config.json"), "{}").unwrap();
+        fs::remove_file(d.join("config.json")).unwrap();
+    });
+    assert_refused!(
+        refusal(&alone),
+        Error::AdapterFolder { .. },
+        "AutoPeftModel.from_pretrained(DIR).merge_and_unload()"
+    );
+}
+
+#[test]
+fn names_of_another_model_around_this_one() {
+    for prefix in [
+        "text_encoder.",
+        "0.auto_model.",
+        "roberta.",
+        "module.roberta.",
+    ] {
+        let tensors = tensors(Dtype::F32, |name| format!("{prefix}{name}"));
+        let error = refusal(&damaged(|d| write(d, &config(), &tensors)));
+        assert_refused!(
+            error,
+            Error::ForeignPrefix { prefix: found, .. } if found == prefix,
+            "which those of a bert do not"
+        );
+    }
+}
