@@ -18,14 +18,18 @@ fn model_type(directory: &str) -> Option<String> {
     Some(config["model_type"].as_str().unwrap().to_owned())
 }
 
+/// There may be golden numbers of types that cannot be read yet.
 #[test]
 fn what_is_called_golden_has_golden_numbers() {
+    let models = models();
+    let is_read = |name: &String| models.iter().any(|model| model["model_type"] == **name);
     let directories = names(&fixture("golden"));
     let golden: BTreeSet<String> = directories
         .iter()
         .filter_map(|name| model_type(&format!("golden/{name}")))
+        .filter(is_read)
         .collect();
-    let claimed: BTreeSet<String> = models()
+    let claimed: BTreeSet<String> = models
         .iter()
         .filter(|model| model["golden"] == true)
         .map(|model| model["model_type"].as_str().unwrap().to_owned())
