@@ -45,10 +45,19 @@ pub struct Parameter {
     pub name_in_file: String,
     /// The shape, which agrees with the architecture; a linear layer's weight is `[out, in]`.
     pub shape: Vec<usize>,
-    /// How the file stores it; [`Checkpoint::read`] returns it in `shape` either way.
+    /// The shape of that tensor, which may hold other parameters too.
+    pub shape_in_file: Vec<usize>,
+    /// Where it lies in the tensor; [`Checkpoint::read`] returns it in `shape` either way.
     pub layout: Layout,
     /// The element type in the file.
     pub dtype: Dtype,
+}
+
+impl Parameter {
+    /// Whether the tensor in the file is the parameter, number by number.
+    pub fn is_whole(&self) -> bool {
+        self.layout == Layout::WHOLE && self.shape == self.shape_in_file
+    }
 }
 
 /// A tensor that the architecture has no use for: a task head, a buffer.
@@ -175,6 +184,12 @@ impl Checkpoint {
         self.stacks.tied_head
     }
 
+    /// Whether the decoder of a translation model begins with the last token of its text (mBART:
+    /// the language), and not with a token of its own.
+    pub fn decoder_begins_with_last_token(&self) -> bool {
+        self.stacks.begins_with_last()
+    }
+
     /// Number of elements in all parameters. Parts of one tensor share none of
     /// them; a tensor that two stacks share counts once.
     pub fn parameter_count(&self) -> usize {
@@ -210,8 +225,14 @@ impl Checkpoint {
         self.check_tied(parameter, entry)?;
         let bytes = self.weights.read(entry)?;
         check_finite(parameter, &bytes)?;
-        let stored = HostTensor::new(entry.shape.clone(), parameter.dtype, bytes);
-        Ok(stored.taken(parameter.layout, &parameter.shape))
+        let Parameter {
+            shape,
+            dtype,
+            layout,
+            ..
+        } = parameter;
+        let bytes = layout.take(shape, &entry.shape, *dtype, bytes);
+        Ok(HostTensor::new(shape.clone(), *dtype, bytes))
     }
 
     /// One parameter where it lies in the file, without a copy; `None` where
@@ -224,7 +245,7 @@ impl Checkpoint {
     /// As [`Checkpoint::read`].
     pub fn map(&self, canonical: &str) -> Result<Option<MappedTensor>, Error> {
         let (parameter, entry) = self.find(canonical)?;
-        let as_stored = parameter.dtype == Dtype::F32 && parameter.layout == Layout::AsStored;
+        let as_stored = parameter.dtype == Dtype::F32 && parameter.is_whole();
         if !as_stored || cfg!(target_endian = "big") || !entry.is_aligned(align_of::<f32>()) {
             return Ok(None);
         }

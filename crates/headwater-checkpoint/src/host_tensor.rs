@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 
-use crate::{Dtype, Layout};
+use crate::Dtype;
 
 /// Elements that are checked together.
 const BLOCK: usize = 1024;
@@ -24,12 +24,6 @@ impl HostTensor {
             dtype,
             bytes,
         }
-    }
-
-    /// The parameter of this shape that lies in the tensor as `layout` says.
-    pub(crate) fn taken(self, layout: Layout, shape: &[usize]) -> Self {
-        let bytes = layout.take(shape, self.dtype, self.bytes);
-        Self::new(shape.to_vec(), self.dtype, bytes)
     }
 
     /// Whether elements of this type can be decoded.

@@ -6,63 +6,123 @@ use crate::Dtype;
 /// cache line with single precision.
 const TILE: usize = 16;
 
-/// How the file stores a parameter.
+/// Where the rows of a parameter lie in a tensor of the file.
+///
+/// Row r of the parameter is row `first + r / run · step + r % run` of the
+/// tensor; of a tensor of three axes, of its matrix number `matrix`. A bias has
+/// elements for rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Layout {
-    /// The file's tensor is the parameter.
-    AsStored,
-    /// The file's tensor is `[in, out]`: the parameter is its transpose.
-    Transposed,
-    /// The file's tensor holds several parameters side by side, `[in, parts · out]`
-    /// (a bias `[parts · out]`): the parameter is the transpose of one of them.
-    Fused {
-        /// Which one, from 0.
-        part: usize,
-        /// How many there are.
-        parts: usize,
-    },
+pub struct Layout {
+    /// Which matrix of a tensor that holds several.
+    pub matrix: usize,
+    /// Whether the tensor is stored `[in, out]`: its columns are the rows here.
+    pub turned: bool,
+    /// The row of the parameter's row 0.
+    pub first: usize,
+    /// How many rows lie one behind the other.
+    pub run: usize,
+    /// Rows from the beginning of a run to that of the next.
+    pub step: usize,
 }
 
 impl Layout {
-    /// The shape of the file's tensor for a parameter of this shape.
-    pub(crate) fn shape_in_file(self, shape: &[usize]) -> Vec<usize> {
-        let mut in_file = shape.to_vec();
-        if self != Self::AsStored {
-            in_file.reverse();
+    /// The tensor is the parameter.
+    pub const WHOLE: Self = Self::from(0);
+
+    /// The tensor is the parameter's transpose.
+    pub const TURNED: Self = Self::WHOLE.turned();
+
+    /// All rows one behind the other, from this one on.
+    pub const fn from(first: usize) -> Self {
+        Self {
+            matrix: 0,
+            turned: false,
+            first,
+            run: usize::MAX,
+            step: usize::MAX,
         }
-        if let (Self::Fused { parts, .. }, Some(columns)) = (self, in_file.last_mut()) {
-            // A width that a hostile configuration made up fits no file either way.
-            *columns = columns.saturating_mul(parts);
-        }
-        in_file
     }
 
-    /// The elements of a parameter of this shape, out of those of the file's tensor.
-    pub(crate) fn take(self, shape: &[usize], dtype: Dtype, bytes: Vec<u8>) -> Vec<u8> {
-        let (part, parts) = match self {
-            Self::AsStored => return bytes,
-            Self::Transposed => (0, 1),
-            Self::Fused { part, parts } => (part, parts),
-        };
-        let out = shape[0];
-        let width = parts * out;
-        let columns = part * out..(part + 1) * out;
-        match dtype {
-            Dtype::F16 | Dtype::BF16 => transpose::<2>(&bytes, width, columns),
-            Dtype::F64 => transpose::<8>(&bytes, width, columns),
-            _ => transpose::<4>(&bytes, width, columns),
+    /// Runs of rows at equal distances.
+    pub const fn runs(first: usize, run: usize, step: usize) -> Self {
+        Self {
+            run,
+            step,
+            ..Self::from(first)
         }
+    }
+
+    /// The same in a tensor stored `[in, out]`.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        Self {
+            turned: true,
+            ..self
+        }
+    }
+
+    /// The same in one matrix of several.
+    #[must_use]
+    pub const fn of_matrix(self, matrix: usize) -> Self {
+        Self { matrix, ..self }
+    }
+
+    /// The tensor's row of the parameter's row `r`.
+    pub const fn row(&self, r: usize) -> usize {
+        self.first + r / self.run * self.step + r % self.run
+    }
+
+    /// The elements of a parameter of this shape, out of those of a tensor of the other.
+    pub(crate) fn take(
+        &self,
+        shape: &[usize],
+        stored: &[usize],
+        dtype: Dtype,
+        bytes: Vec<u8>,
+    ) -> Vec<u8> {
+        if shape == stored && *self == Self::WHOLE {
+            return bytes;
+        }
+        match dtype {
+            Dtype::F16 | Dtype::BF16 => self.take_elements::<2>(shape, stored, &bytes),
+            Dtype::F64 => self.take_elements::<8>(shape, stored, &bytes),
+            _ => self.take_elements::<4>(shape, stored, &bytes),
+        }
+    }
+
+    fn take_elements<const N: usize>(
+        &self,
+        shape: &[usize],
+        stored: &[usize],
+        bytes: &[u8],
+    ) -> Vec<u8> {
+        let (elements, _) = bytes.as_chunks::<N>();
+        let rows = shape.first().copied().unwrap_or(1);
+        // Of a tensor of more axes than the parameter, one matrix or vector.
+        let size: usize = match stored.len() > shape.len() {
+            true => stored[1..].iter().product(),
+            false => elements.len(),
+        };
+        let elements = &elements[self.matrix * size..][..size];
+        let columns: usize = shape.iter().skip(1).product();
+        if self.turned && shape.len() > 1 {
+            let width = elements.len() / columns;
+            return transpose(elements, width, (0..rows).map(|r| self.row(r)));
+        }
+        let mut taken = Vec::with_capacity(rows * columns);
+        for row in (0..rows).map(|r| self.row(r)) {
+            taken.extend_from_slice(&elements[row * columns..][..columns]);
+        }
+        taken.into_flattened()
     }
 }
 
-/// The transpose of a range of columns of a row-major matrix of elements of `N` bytes.
+/// The transpose of some columns of a row-major matrix of elements of `N` bytes.
 fn transpose<const N: usize>(
-    bytes: &[u8],
+    elements: &[[u8; N]],
     width: usize,
-    columns: std::ops::Range<usize>,
+    columns: impl ExactSizeIterator<Item = usize> + Clone,
 ) -> Vec<u8> {
-    let (elements, _) = bytes.as_chunks::<N>();
     let rows = elements.len() / width;
     let mut transposed = vec![[0; N]; rows * columns.len()];
     for first in (0..rows).step_by(TILE) {
@@ -80,39 +140,52 @@ fn transpose<const N: usize>(
 mod tests {
     use super::*;
 
-    const PART: Layout = Layout::Fused { part: 1, parts: 3 };
-
     /// Little-endian half precision stands for any two bytes.
-    fn take(layout: Layout, shape: &[usize], values: impl Iterator<Item = u16>) -> Vec<u16> {
+    fn take(
+        layout: Layout,
+        shape: &[usize],
+        stored: &[usize],
+        values: impl Iterator<Item = u16>,
+    ) -> Vec<u16> {
         let bytes = values.flat_map(u16::to_le_bytes).collect();
-        let taken = layout.take(shape, Dtype::F16, bytes);
+        let taken = layout.take(shape, stored, Dtype::F16, bytes);
         let (taken, _) = taken.as_chunks();
         taken.iter().copied().map(u16::from_le_bytes).collect()
     }
 
     #[test]
-    fn shapes_in_the_file() {
-        assert_eq!(Layout::AsStored.shape_in_file(&[2, 5]), [2, 5]);
-        assert_eq!(Layout::Transposed.shape_in_file(&[2, 5]), [5, 2]);
-        assert_eq!(PART.shape_in_file(&[2, 5]), [5, 6]);
-        assert_eq!(PART.shape_in_file(&[2]), [6]);
-        assert_eq!(PART.shape_in_file(&[usize::MAX]), [usize::MAX]);
-    }
-
-    #[test]
     fn one_of_three_matrices_side_by_side() {
+        let part = Layout::from(2).turned();
         // Rows 0..6, 10..16: the middle pair of columns is 2, 3 and 12, 13.
         let rows = [0_u16, 10].into_iter().flat_map(|row| row..row + 6);
-        assert_eq!(take(PART, &[2, 2], rows), [2, 12, 3, 13]);
-        assert_eq!(take(PART, &[2], 0..6), [2, 3]);
+        assert_eq!(take(part, &[2, 2], &[2, 6], rows), [2, 12, 3, 13]);
+        assert_eq!(take(part, &[2], &[6], 0..6), [2, 3]);
     }
 
     #[test]
     fn more_rows_than_a_tile() {
         // Element (row, column) of the file is 3 row + column.
         let rows = 2 * TILE + 1;
-        let taken = take(Layout::Transposed, &[3, rows], 0..3 * rows as u16);
+        let stored = [rows, 3];
+        let taken = take(Layout::TURNED, &[3, rows], &stored, 0..3 * rows as u16);
         let expected = (0..3).flat_map(|column| (0..rows as u16).map(move |row| 3 * row + column));
         assert_eq!(taken, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn runs_of_rows_by_head() {
+        // Two heads of width 2, each with its query, key and value: the keys are rows 2, 3, 8, 9.
+        let keys = Layout::runs(2, 2, 6);
+        assert_eq!(take(keys, &[4], &[12], 0..12), [2, 3, 8, 9]);
+        let rows = take(keys, &[4, 2], &[12, 2], 0..24);
+        assert_eq!(rows, [4, 5, 6, 7, 16, 17, 18, 19]);
+    }
+
+    #[test]
+    fn one_matrix_of_several() {
+        // Two experts [in 2, out 4]; the second one's odd columns are 9, 11 and 13, 15.
+        let up = Layout::runs(1, 1, 2).turned().of_matrix(1);
+        assert_eq!(take(up, &[2, 2], &[2, 2, 4], 0..16), [9, 13, 11, 15]);
+        assert_eq!(take(up, &[2], &[2, 4], 0..8), [5, 7]);
     }
 }

@@ -20,7 +20,7 @@ mod unused;
 mod weights;
 pub mod wiring;
 
-pub use architecture::{Activation, Architecture, Arrangement, Family, Positions};
+pub use architecture::{Activation, Architecture, Arrangement};
 pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
 pub use error::Error;
 pub use families::model_types;

@@ -6,6 +6,7 @@ use crate::checkpoint::Parameter;
 use crate::families::{Expected, HEAD, Stacks};
 use crate::nearest::nearest;
 use crate::weights::Entry;
+use crate::wiring::tensors::Slot;
 use crate::{Error, HostTensor};
 
 /// What programs put before the names of a model that they wrap.
@@ -32,8 +33,9 @@ impl Prefix {
         let prefixes = stacks.prefixes();
         let shown = || {
             let first = stacks.expected().take(SHOWING_THE_PREFIX);
-            let first = first.filter(|tensor| !tensor.head);
-            first.flat_map(|tensor| tensor.spellings)
+            let spellings = first.flat_map(|tensor| tensor.spellings);
+            let own = spellings.filter(|spelling| spelling.prefixed);
+            own.map(|spelling| spelling.name)
         };
         for name in shown() {
             let is_used = |prefix: &&&str| tensors.contains_key(&format!("{prefix}{name}"));
@@ -69,8 +71,8 @@ impl Prefix {
     }
 
     /// The name in the file; what belongs to the head has no prefix of its own.
-    pub(crate) fn name(&self, name: &str, head: bool) -> String {
-        let stacks = if head { "" } else { self.stacks };
+    pub(crate) fn name(&self, name: &str, prefixed: bool) -> String {
+        let stacks = if prefixed { self.stacks } else { "" };
         format!("{}{stacks}{name}", self.wrapper)
     }
 
@@ -79,12 +81,12 @@ impl Prefix {
         name.strip_prefix(&self.wrapper)?.strip_prefix(self.stacks)
     }
 
-    /// Every name that a tensor may have in the file, the usual one first.
-    fn names(&self, tensor: &Expected) -> Vec<String> {
-        let spellings = tensor.spellings.iter();
-        let own = spellings.map(|name| self.name(name, tensor.head));
-        let further = tensor.unprefixed.iter().map(|name| self.name(name, true));
-        own.chain(further).collect()
+    /// Every name that a parameter may have in the file, the usual one first.
+    fn names(&self, parameter: &Expected) -> Vec<String> {
+        let spellings = parameter.spellings.iter();
+        spellings
+            .map(|spelling| self.name(&spelling.name, spelling.prefixed))
+            .collect()
     }
 }
 
@@ -112,26 +114,29 @@ pub(crate) fn resolve(
 ) -> Result<Resolved, Error> {
     let prefix = Prefix::of(stacks, tensors)?;
     let mut parameters = Vec::new();
-    for tensor in stacks.expected() {
-        let names = prefix.names(&tensor);
-        let Some((name, entry)) = names.iter().find_map(|name| tensors.get_key_value(name)) else {
-            if tensor.optional {
-                // A head may be absent too; of that nothing is computed.
-                if !tensor.head {
-                    refuse_too_large(&tensor.shape)?;
+    for parameter in stacks.expected() {
+        let names = prefix.names(&parameter);
+        let mut found = names.iter().zip(&parameter.spellings);
+        let found = found.find_map(|(name, spelling)| {
+            let (name, entry) = tensors.get_key_value(name)?;
+            Some((name, entry, spelling))
+        });
+        let Some((name, entry, spelling)) = found else {
+            if parameter.optional {
+                if parameter.slot == Slot::Position {
+                    refuse_too_large(&parameter.shape)?;
                 }
                 continue;
             }
-            return Err(missing(&names[0], &prefix, stacks, tensors));
+            let usual = names.first().unwrap_or(&parameter.canonical);
+            return Err(missing(usual, &prefix, stacks, tensors));
         };
         let name = name.clone();
-        let expected = tensor.layout.shape_in_file(&tensor.shape);
-        if entry.shape != expected {
-            let found = entry.shape.clone();
+        if entry.shape != spelling.stored {
             return Err(Error::ShapeMismatch {
                 name,
-                expected,
-                found,
+                expected: spelling.stored.clone(),
+                found: entry.shape.clone(),
                 defaults: stacks.default_sizes.clone(),
             });
         }
@@ -140,10 +145,11 @@ pub(crate) fn resolve(
             return Err(Error::UnsupportedDtype { name, dtype });
         }
         parameters.push(Parameter {
-            name: tensor.canonical,
+            name: parameter.canonical,
             name_in_file: name,
-            shape: tensor.shape,
-            layout: tensor.layout,
+            shape: parameter.shape,
+            shape_in_file: entry.shape.clone(),
+            layout: spelling.layout,
             dtype,
         });
     }
@@ -197,8 +203,8 @@ pub(crate) fn tied(
     tensors: &BTreeMap<String, Entry>,
 ) -> Vec<String> {
     let words = stacks.tied();
-    let head = (!words.is_empty()).then(|| prefix.name(HEAD, true));
-    let words = words.iter().map(|name| prefix.name(name, false));
+    let head = (!words.is_empty()).then(|| prefix.name(HEAD, false));
+    let words = words.iter().map(|name| prefix.name(name, true));
     let names = words.chain(head);
     names.filter(|name| tensors.contains_key(name)).collect()
 }

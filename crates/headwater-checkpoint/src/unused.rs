@@ -93,10 +93,10 @@ pub(crate) fn within_the_stacks(
     let first_part = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
     // One layer shows how all of them are called.
     let one = stacks.with_layers(|n_layers| n_layers.min(1));
-    let spellings = one.expected().filter(|tensor| !tensor.head);
+    let spellings = one.expected().flat_map(|tensor| tensor.spellings);
     let places: BTreeSet<String> = spellings
-        .flat_map(|tensor| tensor.spellings)
-        .map(|name| first_part(&name))
+        .filter(|spelling| spelling.prefixed)
+        .map(|spelling| first_part(&spelling.name))
         .collect();
     let words = stacks.words();
     let mut patterns: BTreeMap<String, usize> = BTreeMap::new();

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{config, tensors, write};
-use headwater_checkpoint::{Activation, Architecture, Checkpoint, Dtype, Error, Family};
+use headwater_checkpoint::wiring::{Counting, Positions};
+use headwater_checkpoint::{Activation, Architecture, Checkpoint, Dtype, Error};
 use serde_json::{Value, json};
 
 /// The architecture of the small BERT's weights under a changed configuration.
@@ -49,7 +50,7 @@ fn fields_that_old_configurations_leave_out() {
     });
     let architecture = architecture.unwrap();
     assert_eq!(architecture.activation, Activation::Gelu);
-    assert_eq!(architecture.layer_norm_eps, 1e-12);
+    assert_eq!(architecture.embeddings().norm.unwrap().epsilon, 1e-12);
     assert_eq!(architecture.pad_token_id, 0);
 }
 
@@ -61,11 +62,15 @@ fn model_types_of_the_roberta_family() {
             config["pad_token_id"] = json!(3);
         });
         let architecture = architecture.unwrap();
-        assert_eq!(architecture.family, Family::Roberta);
         assert_eq!(architecture.model_type, model_type);
         assert_eq!(architecture.pad_token_id, 3);
         // Seven rows, of which the first four are never a real token's.
-        assert_eq!(architecture.position_offset, 4);
+        let positions = Positions::Learned {
+            rows: 7,
+            first: 4,
+            counting: Counting::Unpadded,
+        };
+        assert_eq!(architecture.embeddings().positions, positions);
         assert_eq!(architecture.max_positions, 3);
     }
 }
@@ -82,8 +87,8 @@ fn padding_token_of_roberta_when_none_is_given() {
         });
         let architecture = architecture.unwrap();
         assert_eq!(
-            (architecture.pad_token_id, architecture.position_offset),
-            (1, 2)
+            (architecture.pad_token_id, architecture.max_positions),
+            (1, 5)
         );
     }
 }

@@ -105,13 +105,10 @@ fn gpt2_attention_is_split() {
         let parameter = checkpoint.parameters().iter().find(|p| p.name == name);
         parameter.unwrap().layout
     };
-    let key = Layout::Fused { part: 1, parts: 3 };
+    let key = Layout::from(32).turned();
     assert_eq!(layout("layers.1.attention.key.bias"), key);
-    assert_eq!(
-        layout("layers.1.attention.output.weight"),
-        Layout::Transposed
-    );
-    assert_eq!(layout("embeddings.word.weight"), Layout::AsStored);
+    assert_eq!(layout("layers.1.attention.output.weight"), Layout::TURNED);
+    assert_eq!(layout("embeddings.word.weight"), Layout::WHOLE);
 }
 
 #[test]
@@ -244,7 +241,7 @@ fn fields_that_change_the_architecture() {
     });
     let architecture = checkpoint.architecture();
     assert_eq!(architecture.activation, Activation::Relu);
-    assert_eq!(architecture.layer_norm_eps, 1e-6);
+    assert_eq!(architecture.final_norm().unwrap().epsilon, 1e-6);
     let checkpoint = open("opt", |config, _| {
         config["activation_function"] = json!("gelu");
     });

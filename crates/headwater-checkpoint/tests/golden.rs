@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use headwater_checkpoint::{Activation, Architecture, Arrangement, Checkpoint, Family, Positions};
+use headwater_checkpoint::wiring::{
+    AttentionSpec, Band, Counting, EmbeddingSpec, FeedForwardSpec, LayerSpec, Layers, NormSpec,
+    PlainSpec, Positions, Projection, Sublayer, Wiring,
+};
+use headwater_checkpoint::{Activation, Architecture, Arrangement, Checkpoint};
 
 /// Opens a fixture, reads every parameter, and lists the names of what is unused.
 fn open(family: &str) -> (Checkpoint, Vec<String>) {
@@ -30,29 +34,50 @@ fn name_in_file<'a>(checkpoint: &'a Checkpoint, canonical: &str) -> &'a str {
     &parameter.unwrap().name_in_file
 }
 
-/// What the other fixtures have in common with BERT's.
-fn bert() -> Architecture {
-    Architecture {
-        family: Family::Bert,
-        model_type: "bert".into(),
-        vocab_size: 120,
-        d_model: 32,
-        d_embedding: 32,
-        n_layers: 3,
-        n_heads: 4,
-        d_ff: 64,
-        max_positions: 40,
-        position_offset: 0,
-        positions: Positions::Learned,
-        embedding_scale: 1.0,
-        token_types: 2,
-        arrangement: Arrangement::PostLn,
-        causal: false,
-        cross_attention: false,
-        layer_norm_eps: 1e-12,
-        activation: Activation::Gelu,
-        pad_token_id: 0,
+/// A fixture's layers, with norms behind sublayers, or before them in a decoder.
+fn layers(is_decoder: bool, epsilon: f64, activation: Activation) -> Layers {
+    let norm = NormSpec::layer(epsilon);
+    let attention = AttentionSpec {
+        band: if is_decoder { Band::CAUSAL } else { Band::ALL },
+        ..AttentionSpec::new(4, 8)
+    };
+    let sublayers = [
+        Sublayer::Attention(attention),
+        Sublayer::FeedForward(FeedForwardSpec::Plain(PlainSpec::new(64, activation))),
+    ];
+    let layer = match is_decoder {
+        true => LayerSpec::pre_norm(norm, sublayers),
+        false => LayerSpec::post_norm(norm, sublayers),
+    };
+    Layers::alike(3, layer)
+}
+
+/// An encoder with 40 positions and normalized embeddings.
+fn encoder(epsilon: f64, activation: Activation, token_types: usize) -> Wiring {
+    Wiring {
+        embeddings: EmbeddingSpec {
+            token_types,
+            norm: Some(NormSpec::layer(epsilon)),
+            ..EmbeddingSpec::learned(32, 40, 0)
+        },
+        layers: layers(false, epsilon, activation),
+        final_norm: None,
+        head: None,
     }
+}
+
+/// A decoder with 40 positions behind some rows that no token takes.
+fn decoder(activation: Activation, first: usize) -> Wiring {
+    Wiring {
+        embeddings: EmbeddingSpec::learned(32, 40, first),
+        layers: layers(true, 1e-5, activation),
+        final_norm: Some(NormSpec::layer(1e-5)),
+        head: None,
+    }
+}
+
+fn architecture(model_type: &str, pad_token_id: u32, wiring: Wiring) -> Architecture {
+    Architecture::new(model_type, [120, 32], pad_token_id, wiring)
 }
 
 /// Elements in the layers, which are alike in all.
@@ -61,7 +86,9 @@ const IN_LAYERS: usize = 3 * (4 * (32 * 32 + 32) + 2 * 64 * 32 + 64 + 32 + 4 * 3
 #[test]
 fn bert_below_a_masked_language_model() {
     let (checkpoint, unused) = open("bert");
-    assert_eq!(checkpoint.architecture(), &bert());
+    let expected = architecture("bert", 0, encoder(1e-12, Activation::Gelu, 2));
+    assert_eq!(checkpoint.architecture(), &expected);
+    assert_eq!(expected.arrangement, Arrangement::PostLn);
     assert_eq!(
         checkpoint.parameter_count(),
         (120 + 40 + 2 + 2) * 32 + IN_LAYERS
@@ -79,17 +106,13 @@ fn bert_below_a_masked_language_model() {
 #[test]
 fn roberta_with_positions_behind_the_padding() {
     let (checkpoint, unused) = open("roberta");
-    let expected = Architecture {
-        family: Family::Roberta,
-        model_type: "roberta".into(),
-        position_offset: 2,
-        positions: Positions::Learned,
-        embedding_scale: 1.0,
-        token_types: 1,
-        layer_norm_eps: 1e-5,
-        pad_token_id: 1,
-        ..bert()
+    let mut wiring = encoder(1e-5, Activation::Gelu, 1);
+    wiring.embeddings.positions = Positions::Learned {
+        rows: 42,
+        first: 2,
+        counting: Counting::Unpadded,
     };
+    let expected = architecture("roberta", 1, wiring);
     assert_eq!(checkpoint.architecture(), &expected);
     assert_eq!(
         checkpoint.parameter_count(),
@@ -101,12 +124,7 @@ fn roberta_with_positions_behind_the_padding() {
 #[test]
 fn distilbert_without_token_types() {
     let (checkpoint, unused) = open("distilbert");
-    let expected = Architecture {
-        family: Family::DistilBert,
-        model_type: "distilbert".into(),
-        token_types: 0,
-        ..bert()
-    };
+    let expected = architecture("distilbert", 0, encoder(1e-12, Activation::Gelu, 0));
     assert_eq!(checkpoint.architecture(), &expected);
     assert_eq!(
         checkpoint.parameter_count(),
@@ -145,13 +163,9 @@ fn distilbert_without_token_types() {
 #[test]
 fn electra_with_narrow_embeddings() {
     let (checkpoint, unused) = open("electra");
-    let expected = Architecture {
-        family: Family::Electra,
-        model_type: "electra".into(),
-        d_embedding: 20,
-        activation: Activation::GeluTanh,
-        ..bert()
-    };
+    let mut wiring = encoder(1e-12, Activation::GeluTanh, 2);
+    wiring.embeddings.width = 20;
+    let expected = architecture("electra", 0, wiring);
     assert_eq!(checkpoint.architecture(), &expected);
     assert_eq!(
         checkpoint
@@ -171,27 +185,11 @@ fn electra_with_narrow_embeddings() {
     assert_eq!(unused, head);
 }
 
-/// What GPT-2's and OPT's fixtures have in common.
-fn decoder() -> Architecture {
-    Architecture {
-        token_types: 0,
-        arrangement: Arrangement::PreLn,
-        causal: true,
-        cross_attention: false,
-        layer_norm_eps: 1e-5,
-        ..bert()
-    }
-}
-
 #[test]
 fn gpt2_with_fused_attention() {
     let (checkpoint, unused) = open("gpt2");
-    let expected = Architecture {
-        family: Family::Gpt2,
-        model_type: "gpt2".into(),
-        activation: Activation::GeluTanh,
-        ..decoder()
-    };
+    let expected = architecture("gpt2", 0, decoder(Activation::GeluTanh, 0));
+    assert_eq!(expected.arrangement, Arrangement::PreLn);
     assert_eq!(checkpoint.architecture(), &expected);
     // The three parts of a fused tensor add up to it.
     let elements = (120 + 40 + 2) * 32 + IN_LAYERS;
@@ -227,14 +225,9 @@ fn gpt2_with_fused_attention() {
 #[test]
 fn opt_with_positions_from_row_two() {
     let (checkpoint, unused) = open("opt");
-    let expected = Architecture {
-        family: Family::Opt,
-        model_type: "opt".into(),
-        position_offset: 2,
-        activation: Activation::Relu,
-        pad_token_id: 1,
-        ..decoder()
-    };
+    let mut wiring = decoder(Activation::Relu, 2);
+    wiring.embeddings.projection = Projection::OfWords;
+    let expected = architecture("opt", 1, wiring);
     assert_eq!(checkpoint.architecture(), &expected);
     let elements = (120 + 42 + 2) * 32 + IN_LAYERS;
     assert_eq!(checkpoint.parameter_count(), elements);

@@ -9,9 +9,11 @@ use common::{
     config, names, serialize, shards, tensors, tokenizer, tokenizer_config, value, write,
     write_plain,
 };
-use headwater_checkpoint::{
-    Activation, Architecture, Arrangement, Checkpoint, Dtype, Family, HubOptions, Positions,
+use headwater_checkpoint::wiring::{
+    AttentionSpec, EmbeddingSpec, FeedForwardSpec, LayerSpec, Layers, NormSpec, PlainSpec,
+    Sublayer, Wiring,
 };
+use headwater_checkpoint::{Activation, Architecture, Checkpoint, Dtype, HubOptions};
 use sha2::{Digest, Sha256};
 
 /// Asserts that the small BERT comes out whole, whatever its layout.
@@ -65,27 +67,23 @@ fn bare_encoder() {
     assert_eq!(checkpoint.name(), directory.path().to_str().unwrap());
     assert!(checkpoint.has("layers.1.feed_forward_norm.bias"));
     assert!(!checkpoint.has("layers.2.feed_forward_norm.bias"));
-    let expected = Architecture {
-        family: Family::Bert,
-        model_type: "bert".into(),
-        vocab_size: 11,
-        d_model: 6,
-        d_embedding: 6,
-        n_layers: 2,
-        n_heads: 2,
-        d_ff: 10,
-        max_positions: 7,
-        position_offset: 0,
-        positions: Positions::Learned,
-        embedding_scale: 1.0,
-        token_types: 3,
-        arrangement: Arrangement::PostLn,
-        causal: false,
-        cross_attention: false,
-        layer_norm_eps: 1e-12,
-        activation: Activation::Gelu,
-        pad_token_id: 0,
+    let norm = NormSpec::layer(1e-12);
+    let feed_forward = FeedForwardSpec::Plain(PlainSpec::new(10, Activation::Gelu));
+    let sublayers = [
+        Sublayer::Attention(AttentionSpec::new(2, 3)),
+        Sublayer::FeedForward(feed_forward),
+    ];
+    let wiring = Wiring {
+        embeddings: EmbeddingSpec {
+            token_types: 3,
+            norm: Some(norm),
+            ..EmbeddingSpec::learned(6, 7, 0)
+        },
+        layers: Layers::alike(2, LayerSpec::post_norm(norm, sublayers)),
+        final_norm: None,
+        head: None,
     };
+    let expected = Architecture::new("bert", [11, 6], 0, wiring);
     assert_eq!(checkpoint.architecture(), &expected);
     assert_eq!(expected.d_head(), 3);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use headwater::checkpoint::{Checkpoint, HubOptions, Layout};
+use headwater::checkpoint::{Checkpoint, HubOptions};
 use headwater::{Analysis, DeviceName, Request, Translator};
 
 use crate::args::{LanguageArgs, ModelArgs, ModelOptions};
@@ -49,13 +49,9 @@ pub(crate) fn translator(
 fn loading(checkpoint: &Checkpoint, verbosity: Verbosity) -> Bar {
     let parameters = checkpoint.parameters().iter();
     let bytes = parameters.map(|parameter| {
-        // Each part of a fused tensor is cut from all of it.
-        let parts = match parameter.layout {
-            Layout::Fused { parts, .. } => parts,
-            _ => 1,
-        };
-        let elements: usize = parameter.shape.iter().product();
-        (parts * elements * parameter.dtype.bitsize() / 8) as u64
+        // Each part of a tensor is cut from all of it.
+        let elements: usize = parameter.shape_in_file.iter().product();
+        (elements * parameter.dtype.bitsize() / 8) as u64
     });
     let what = format!("loading {}", checkpoint.name());
     Bar::follow(verbosity, &what, Some(bytes.sum()), checkpoint.bytes_read())

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use headwater::Precision;
-use headwater::checkpoint::{Architecture, Checkpoint, Dtype, Layout, Parameter, Positions};
+use headwater::checkpoint::wiring::Positions;
+use headwater::checkpoint::{Architecture, Checkpoint, Dtype, Parameter};
 use headwater::decomposition::DecompositionOptions;
 use serde::Serialize;
 
@@ -95,7 +96,7 @@ impl MemoryEstimate {
         }
         let computed = stacks
             .clone()
-            .filter(|stack| stack.positions == Positions::Sinusoidal);
+            .filter(|stack| matches!(stack.embeddings().positions, Positions::Sinusoidal { .. }));
         let computed: usize = computed
             .map(|stack| element * stack.max_positions * stack.d_embedding)
             .sum();
@@ -120,13 +121,13 @@ impl MemoryEstimate {
 /// Bytes of the file that are in memory beside a parameter while it is loaded:
 /// none if it stays in the file.
 fn converted(parameter: &Parameter, precision: Precision) -> usize {
-    let parts = match parameter.layout {
-        Layout::AsStored if (parameter.dtype, precision) == (Dtype::F32, Precision::F32) => 0,
-        Layout::Fused { parts, .. } => parts,
-        _ => 1,
-    };
-    let elements: usize = parameter.shape.iter().product();
-    parts * elements * parameter.dtype.bitsize() / 8
+    let as_stored = parameter.is_whole() && parameter.dtype == Dtype::F32;
+    if as_stored && precision == Precision::F32 {
+        return 0;
+    }
+    // Each part of a tensor is cut from all of it.
+    let elements: usize = parameter.shape_in_file.iter().product();
+    elements * parameter.dtype.bitsize() / 8
 }
 
 /// Bytes of the files of the tokenizer, if there is one: Marian's, or the one

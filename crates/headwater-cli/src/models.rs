@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 
 use headwater::Segment;
+use headwater::checkpoint::Activation;
 use headwater::checkpoint::wiring::{
-    AttentionSpec, FeedForwardSpec, LayerSpec, NormSpec, PlainSpec, Sublayer,
+    AttentionSpec, BlockSpec, FeedForwardSpec, LayerSpec, NormSpec, PlainSpec, Reads, Sublayer,
 };
-use headwater::checkpoint::{Activation, Arrangement};
 use serde::Serialize;
 
 use crate::args::ModelsArgs;
@@ -21,13 +21,28 @@ enum Kind {
     EncoderDecoder,
 }
 
+/// Where the norms of a layer stand, and how its blocks follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// A norm behind each residual connection.
+    Behind,
+    /// A norm before each sublayer.
+    Before,
+    /// The same, with both blocks reading the layer's input.
+    Beside,
+    /// A norm before each sublayer and one on its output.
+    Around,
+    /// A norm on the output of each sublayer.
+    OnOutput,
+}
+
 /// One model type and what its numbers are compared with.
 #[derive(Debug)]
 struct Support {
     /// `model_type` in `config.json`.
     model_type: &'static str,
     kind: Kind,
-    arrangement: Arrangement,
+    order: Order,
     /// Whether a small random model of the type is compared, array by array,
     /// with Hugging Face transformers and a naive float64 program.
     golden: bool,
@@ -36,64 +51,155 @@ struct Support {
     note: &'static str,
 }
 
-const fn support(model_type: &'static str, kind: Kind, arrangement: Arrangement) -> Support {
+const fn support(model_type: &'static str, kind: Kind, order: Order) -> Support {
     Support {
         model_type,
         kind,
-        arrangement,
+        order,
         golden: false,
         trained: &[],
         note: "",
     }
 }
 
-const SUPPORT: [Support; 11] = [
+const SUPPORT: [Support; 33] = [
     Support {
         golden: true,
         trained: &["bundled-bert", "all-MiniLM-L6-v2"],
-        ..support("bert", Kind::Encoder, Arrangement::PostLn)
+        ..support("bert", Kind::Encoder, Order::Behind)
     },
     Support {
         golden: true,
-        ..support("roberta", Kind::Encoder, Arrangement::PostLn)
+        ..support("roberta", Kind::Encoder, Order::Behind)
     },
     Support {
         note: "read as roberta",
-        ..support("xlm-roberta", Kind::Encoder, Arrangement::PostLn)
+        ..support("xlm-roberta", Kind::Encoder, Order::Behind)
     },
     Support {
         note: "read as roberta",
-        ..support("camembert", Kind::Encoder, Arrangement::PostLn)
+        ..support("camembert", Kind::Encoder, Order::Behind)
     },
     Support {
         golden: true,
-        ..support("distilbert", Kind::Encoder, Arrangement::PostLn)
+        ..support("distilbert", Kind::Encoder, Order::Behind)
     },
     Support {
         golden: true,
-        ..support("electra", Kind::Encoder, Arrangement::PostLn)
+        ..support("electra", Kind::Encoder, Order::Behind)
+    },
+    Support {
+        golden: true,
+        ..support("modernbert", Kind::Encoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("xlm-roberta-xl", Kind::Encoder, Order::Before)
     },
     Support {
         golden: true,
         trained: &["bundled-gpt2"],
-        ..support("gpt2", Kind::Decoder, Arrangement::PreLn)
+        ..support("gpt2", Kind::Decoder, Order::Before)
     },
     Support {
         golden: true,
-        ..support("opt", Kind::Decoder, Arrangement::PreLn)
+        note: "350M: post-LN",
+        ..support("opt", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("gpt_neo", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("gptj", Kind::Decoder, Order::Beside)
+    },
+    Support {
+        golden: true,
+        note: "or pre-LN",
+        ..support("gpt_neox", Kind::Decoder, Order::Beside)
+    },
+    Support {
+        golden: true,
+        note: "or pre-LN",
+        ..support("falcon", Kind::Decoder, Order::Beside)
+    },
+    Support {
+        golden: true,
+        ..support("bloom", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("llama", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("mistral", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("qwen2", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("qwen3", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("gemma", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("gemma2", Kind::Decoder, Order::Around)
+    },
+    Support {
+        golden: true,
+        ..support("gemma3_text", Kind::Decoder, Order::Around)
+    },
+    Support {
+        golden: true,
+        ..support("olmo2", Kind::Decoder, Order::OnOutput)
+    },
+    Support {
+        golden: true,
+        ..support("olmo3", Kind::Decoder, Order::OnOutput)
+    },
+    Support {
+        golden: true,
+        ..support("phi3", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("smollm3", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("cohere", Kind::Decoder, Order::Beside)
+    },
+    Support {
+        golden: true,
+        ..support("mixtral", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("qwen3_moe", Kind::Decoder, Order::Before)
+    },
+    Support {
+        golden: true,
+        ..support("gpt_oss", Kind::Decoder, Order::Before)
     },
     Support {
         golden: true,
         trained: &["bundled-marian"],
-        ..support("marian", Kind::EncoderDecoder, Arrangement::PostLn)
+        ..support("marian", Kind::EncoderDecoder, Order::Behind)
     },
     Support {
         golden: true,
-        ..support("bart", Kind::EncoderDecoder, Arrangement::PostLn)
+        ..support("bart", Kind::EncoderDecoder, Order::Behind)
     },
     Support {
         golden: true,
-        ..support("mbart", Kind::EncoderDecoder, Arrangement::PreLn)
+        ..support("mbart", Kind::EncoderDecoder, Order::Before)
     },
 ];
 
@@ -117,13 +223,10 @@ impl Support {
         Entry {
             model_type: self.model_type,
             kind: self.kind,
-            arrangement: match self.arrangement {
-                Arrangement::PostLn => "post-LN",
-                Arrangement::PreLn => "pre-LN",
-            },
-            scopes: slugs(&layer(self.arrangement, false)),
+            arrangement: layer(self.order, false).label(),
+            scopes: slugs(&layer(self.order, false)),
             decoder_scopes: (self.kind == Kind::EncoderDecoder)
-                .then(|| slugs(&layer(self.arrangement, true))),
+                .then(|| slugs(&layer(self.order, true))),
             golden: self.golden,
             trained: self.trained,
             note: self.note,
@@ -131,8 +234,8 @@ impl Support {
     }
 }
 
-/// A layer of an arrangement, of any size.
-fn layer(arrangement: Arrangement, cross: bool) -> LayerSpec {
+/// A layer of this order, of any size.
+fn layer(order: Order, cross: bool) -> LayerSpec {
     let attention = AttentionSpec::new(1, 1);
     let cross = cross.then(|| Sublayer::CrossAttention(attention.clone()));
     let plain = FeedForwardSpec::Plain(PlainSpec::new(1, Activation::Gelu));
@@ -141,9 +244,19 @@ fn layer(arrangement: Arrangement, cross: bool) -> LayerSpec {
         .chain([Some(Sublayer::FeedForward(plain))])
         .flatten();
     let norm = NormSpec::layer(1e-5);
-    match arrangement {
-        Arrangement::PostLn => LayerSpec::post_norm(norm, sublayers),
-        Arrangement::PreLn => LayerSpec::pre_norm(norm, sublayers),
+    let block = |(number, sublayer)| {
+        let block = BlockSpec::new(sublayer);
+        match order {
+            Order::Behind => block.behind(norm),
+            Order::Before => block.before(norm),
+            Order::Beside if number == 0 => block.before(norm),
+            Order::Beside => block.before(norm).reading(Reads::LayerInput),
+            Order::Around => block.before(norm).output(norm),
+            Order::OnOutput => block.output(norm),
+        }
+    };
+    LayerSpec {
+        blocks: sublayers.enumerate().map(block).collect(),
     }
 }
 
@@ -167,7 +280,7 @@ pub(crate) fn run(args: &ModelsArgs) -> anyhow::Result<ExitCode> {
 
 fn table(entries: &[Entry]) -> String {
     let mut lines = vec![format!(
-        "{HEADING}{:<12} {:<16} {:<8} {:<7} trained models run{HEADING:#}",
+        "{HEADING}{:<14} {:<16} {:<14} {:<7} trained models run{HEADING:#}",
         "model type", "kind", "layers", "golden"
     )];
     for entry in entries {
@@ -183,7 +296,7 @@ fn table(entries: &[Entry]) -> String {
             (trained, _) => trained.join(", "),
         };
         lines.push(format!(
-            "{:<12} {kind:<16} {:<8} {golden:<7} {last}",
+            "{:<14} {kind:<16} {:<14} {golden:<7} {last}",
             entry.model_type, entry.arrangement
         ));
     }
@@ -192,7 +305,12 @@ fn table(entries: &[Entry]) -> String {
          and a naive float64 program. The model type is \"model_type\" in config.json."
             .to_owned(),
     );
-    for arrangement in ["post-LN", "pre-LN"] {
+    let mut shown: Vec<&str> = Vec::new();
+    for arrangement in entries.iter().map(|entry| entry.arrangement) {
+        if shown.contains(&arrangement) {
+            continue;
+        }
+        shown.push(arrangement);
         let mut alike = entries
             .iter()
             .filter(|entry| entry.arrangement == arrangement);

@@ -1,6 +1,6 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use headwater_checkpoint::Architecture;
-use headwater_checkpoint::wiring::{Positions, Sinusoids};
+use headwater_checkpoint::wiring::{Positions, Projection, Sinusoids};
 
 use crate::reader::ParameterReader;
 use crate::{Error, Linear, Norm, TokenBatch};
@@ -15,6 +15,8 @@ pub struct Embeddings {
     token_type: Option<Tensor<2>>,
     norm: Option<Norm>,
     projection: Option<Linear>,
+    /// What goes through the projection.
+    projected: Projection,
 }
 
 impl Embeddings {
@@ -47,8 +49,9 @@ impl Embeddings {
             token_type: reader.present("embeddings.token_type.weight", spec.token_types > 0)?,
             norm: reader.optional_norm("embeddings.norm", spec.norm)?,
             projection: projects
-                .then(|| reader.linear("embeddings.projection", true))
+                .then(|| reader.linear("embeddings.projection", spec.projection_has_bias()))
                 .transpose()?,
+            projected: spec.projection,
         })
     }
 
@@ -57,6 +60,11 @@ impl Embeddings {
         if self.scale != 1.0 {
             word = word * self.scale;
         }
+        let project = |x: Tensor<3>, what| match &self.projection {
+            Some(projection) if self.projected == what => projection.forward(x),
+            _ => x,
+        };
+        let word = project(word, Projection::OfWords);
         let mut x = match &self.position {
             Some(table) => word + rows(table, &batch.position_ids),
             None => word,
@@ -67,10 +75,7 @@ impl Embeddings {
         if let Some(norm) = &self.norm {
             x = norm.forward(x).0;
         }
-        match &self.projection {
-            Some(projection) => projection.forward(x),
-            None => x,
-        }
+        project(x, Projection::OfSum)
     }
 }
 

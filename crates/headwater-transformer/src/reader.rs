@@ -108,7 +108,6 @@ impl ParameterReader<'_> {
 mod tests {
     use std::path::Path;
 
-    use headwater_checkpoint::Layout;
     use headwater_fixtures::{bundled_gpt2, golden};
 
     use super::*;
@@ -152,7 +151,7 @@ mod tests {
             for parameter in mapped.parameters() {
                 let name = &parameter.name;
                 assert!(converted.map(name).unwrap().is_none(), "{name}");
-                let as_stored = parameter.layout == Layout::AsStored;
+                let as_stored = parameter.is_whole();
                 assert_eq!(mapped.map(name).unwrap().is_some(), as_stored, "{name}");
                 for precision in [Precision::F32, Precision::F64] {
                     let [found, expected] = [&mapped, &converted]

@@ -1,7 +1,10 @@
 //! The forward pass against Hugging Face transformers in float64.
 
 use headwater_checkpoint::{Checkpoint, GenerationSettings};
-use headwater_fixtures::{DECODERS, Deviation, ENCODERS, Expected, UNSHARED, cases, golden};
+use headwater_fixtures::{
+    DECODERS, Deviation, ENCODERS, Expected, FAMILY_DECODERS, FAMILY_ENCODERS, UNSHARED, cases,
+    golden,
+};
 use headwater_transformer::{
     Captures, DeviceName, EncoderDecoder, Model, Precision, TokenSequence,
 };
@@ -89,4 +92,94 @@ fn models_without_one_shared_table_equal_transformers() {
             }
         }
     }
+}
+
+/// A family's model with the configuration that one of the majors of transformers wrote.
+fn of_version(name: &str, old: bool) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let config = golden(name).join(if old { "v4/config.json" } else { "config.json" });
+    std::fs::copy(config, directory.path().join("config.json")).unwrap();
+    let weights = golden(name).join("model.safetensors");
+    std::fs::copy(weights, directory.path().join("model.safetensors")).unwrap();
+    directory
+}
+
+/// Families that are not computed: each is refused by name.
+const REFUSED: [&str; 6] = [
+    "albert",
+    "albert_groups",
+    "deberta_v2",
+    "deberta_v2_own",
+    "deberta_v2_c2p",
+    "deberta_v2_plain",
+];
+
+/// Every hidden state of every case, alone and in a padded batch, for the
+/// configurations of both majors.
+#[test]
+fn families_equal_transformers() {
+    let mut wrong = Vec::new();
+    for name in FAMILY_DECODERS.into_iter().chain(FAMILY_ENCODERS) {
+        for old in [false, true] {
+            // Version 4 does not know the key.
+            if old && name == "llama_bidirectional" {
+                continue;
+            }
+            let directory = of_version(name, old);
+            let checkpoint = match Checkpoint::open_directory(directory.path()) {
+                Ok(checkpoint) => checkpoint,
+                Err(error) if REFUSED.contains(&name) => {
+                    assert!(error.to_string().contains("is not supported"), "{error}");
+                    continue;
+                }
+                Err(error) => {
+                    wrong.push(format!("{name}, old {old}: {error}"));
+                    continue;
+                }
+            };
+            if !checkpoint.warnings().is_empty() {
+                wrong.push(format!("{name}, old {old}: {:?}", checkpoint.warnings()));
+            }
+            for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
+                let found = hidden_states_deviation(&checkpoint, name, precision);
+                if found.of_largest.is_nan() || found.of_largest > tolerance {
+                    wrong.push(format!("{name}, old {old}, {precision}: {found:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn hidden_states_deviation(checkpoint: &Checkpoint, name: &str, precision: Precision) -> Deviation {
+    let model = Model::load(checkpoint, DeviceName::Flex, precision).unwrap();
+    let expected = Expected::of(name);
+    let mut largest = Deviation::default();
+    for (case, inputs) in cases(name) {
+        let sequence = TokenSequence {
+            input_ids: inputs.input_ids,
+            token_type_ids: inputs.token_type_ids,
+        };
+        let batch = model.batch(&[sequence]).unwrap();
+        let arrays = expected.case(&case);
+        let mut run = model.run(&batch, Captures::none());
+        let mut layer = 0;
+        loop {
+            let found = run.hidden_states().into_data();
+            let key = format!("hidden_states.{layer}");
+            let deviation = Deviation::between(found.iter::<f64>(), arrays[key.as_str()].1);
+            largest = largest.max(deviation);
+            if run.next().is_none() {
+                break;
+            }
+            layer += 1;
+        }
+        // A projection behind the layers belongs to the head.
+        if name != "opt_post_norm" {
+            let found = run.last_hidden_state().into_data();
+            let deviation = Deviation::between(found.iter::<f64>(), arrays["last_hidden_state"].1);
+            largest = largest.max(deviation);
+        }
+    }
+    largest
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::{
-    Checkpoint, Family, GenerationSettings, Side, TokenizedText, TranslationTokenizer,
+    Checkpoint, GenerationSettings, Side, TokenizedText, TranslationTokenizer,
 };
 use crate::lazy::Lazy;
 use crate::metrics::WordGroups;
@@ -29,9 +29,9 @@ impl TranslationTexts {
     pub(crate) fn new(checkpoint: &Checkpoint) -> Self {
         Self {
             directory: checkpoint.directory().to_owned(),
-            start: match checkpoint.architecture().family {
-                Family::Mbart => Start::LastToken,
-                _ => Start::Configured,
+            start: match checkpoint.decoder_begins_with_last_token() {
+                true => Start::LastToken,
+                false => Start::Configured,
             },
             tokenizer: Lazy::new(),
         }

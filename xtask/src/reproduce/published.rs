@@ -251,7 +251,11 @@ impl Figures<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater::checkpoint::{Activation, Arrangement, Family, Positions};
+    use headwater::checkpoint::Activation;
+    use headwater::checkpoint::wiring::{
+        AttentionSpec, EmbeddingSpec, FeedForwardSpec, LayerSpec, Layers, NormSpec, PlainSpec,
+        Sublayer, Wiring,
+    };
     use serde_json::json;
 
     fn paper(year: &str) -> Published {
@@ -260,27 +264,23 @@ mod tests {
     }
 
     fn bert_base() -> Architecture {
-        Architecture {
-            family: Family::Bert,
-            model_type: "bert".into(),
-            vocab_size: 30522,
-            d_model: 768,
-            d_embedding: 768,
-            n_layers: 12,
-            n_heads: 12,
-            d_ff: 3072,
-            max_positions: 512,
-            position_offset: 0,
-            positions: Positions::Learned,
-            embedding_scale: 1.0,
-            token_types: 2,
-            arrangement: Arrangement::PostLn,
-            causal: false,
-            cross_attention: false,
-            layer_norm_eps: 1e-12,
-            activation: Activation::Gelu,
-            pad_token_id: 0,
-        }
+        let norm = NormSpec::layer(1e-12);
+        let feed_forward = FeedForwardSpec::Plain(PlainSpec::new(3072, Activation::Gelu));
+        let sublayers = [
+            Sublayer::Attention(AttentionSpec::new(12, 64)),
+            Sublayer::FeedForward(feed_forward),
+        ];
+        let wiring = Wiring {
+            embeddings: EmbeddingSpec {
+                token_types: 2,
+                norm: Some(norm),
+                ..EmbeddingSpec::learned(768, 512, 0)
+            },
+            layers: Layers::alike(12, LayerSpec::post_norm(norm, sublayers)),
+            final_norm: None,
+            head: None,
+        };
+        Architecture::new("bert", [30522, 768], 0, wiring)
     }
 
     fn identity<'a>(

@@ -3,7 +3,9 @@
 
 mod classes;
 mod json;
+mod layers;
 mod leftover;
+mod rope;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,6 +15,8 @@ use serde_json::{Map, Value};
 
 use self::classes::Class;
 pub(crate) use self::json::read_json;
+pub(crate) use self::layers::LayerType;
+pub(crate) use self::rope::RopeKeys;
 use crate::{Activation, Error, checksum};
 
 /// The file that says that what lies beside it is added to another model's weights.
@@ -65,6 +69,11 @@ impl Config {
     fn in_file(&self, field: &'static str) -> Option<&Value> {
         self.read.borrow_mut().insert(field);
         self.fields.get(field)
+    }
+
+    /// Whether the file has the field, and not as null.
+    pub(crate) fn has(&self, field: &'static str) -> bool {
+        self.in_file(field).is_some_and(|value| !value.is_null())
     }
 
     /// The field's value, or its class's default; a JSON null counts as absent.
@@ -124,6 +133,29 @@ impl Config {
         })
     }
 
+    /// A number of things, which may be 0, and has to be there or to have a default.
+    pub(crate) fn count(&self, field: &'static str) -> Result<usize, Error> {
+        let count = self.optional(field, "a whole number", |value| {
+            usize::try_from(value.as_u64()?).ok()
+        })?;
+        count.ok_or(Error::MissingField { field })
+    }
+
+    /// Numbers that may be left out.
+    pub(crate) fn numbers(&self, field: &'static str) -> Result<Option<Vec<f64>>, Error> {
+        self.optional(field, "a list of numbers", |value| {
+            value.as_array()?.iter().map(Value::as_f64).collect()
+        })
+    }
+
+    /// A list that the file has.
+    pub(crate) fn list_in_file(&self, field: &'static str) -> Result<Option<&[Value]>, Error> {
+        match self.in_file(field) {
+            Some(_) => self.optional(field, "a list", |value| Some(value.as_array()?.as_slice())),
+            None => Ok(None),
+        }
+    }
+
     /// A text that may be left out.
     pub(crate) fn text(&self, field: &'static str) -> Result<Option<&str>, Error> {
         self.optional(field, "a text", Value::as_str)
@@ -147,10 +179,28 @@ impl Config {
 
     /// ε of the normalizations.
     pub(crate) fn epsilon(&self, field: &'static str) -> Result<f64, Error> {
-        let epsilon = self.optional(field, "a number above 0", |value| {
-            value.as_f64().filter(|&epsilon| epsilon > 0.0)
-        })?;
-        epsilon.ok_or(Error::MissingField { field })
+        self.number(field)
+    }
+
+    /// A number above 0, which has to be there or to have a default.
+    pub(crate) fn number(&self, field: &'static str) -> Result<f64, Error> {
+        self.number_if_given(field)?
+            .ok_or(Error::MissingField { field })
+    }
+
+    /// A number above 0 that may be left out.
+    pub(crate) fn number_if_given(&self, field: &'static str) -> Result<Option<f64>, Error> {
+        self.optional(field, "a number above 0", |value| {
+            value.as_f64().filter(|&number| number > 0.0)
+        })
+    }
+
+    /// The same, without the default of its class.
+    pub(crate) fn given_number(&self, field: &'static str) -> Result<Option<f64>, Error> {
+        match self.in_file(field) {
+            Some(_) => self.number_if_given(field),
+            None => Ok(None),
+        }
     }
 
     /// A switch; `default` where the file lacks it and no class states another.

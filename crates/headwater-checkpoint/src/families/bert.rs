@@ -1,95 +1,80 @@
 //! BERT: the names that RoBERTa and ELECTRA inherit.
 
-use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, PositionRows, TokenTypes, Vocab};
-use super::{Module, Table};
+use super::names::Stored::Whole;
+use super::names::{Module, Names};
+use super::{Family, Read, TOKENIZER};
 use crate::config::Config;
-use crate::{Architecture, Arrangement, Error, Family, Positions};
+use crate::wiring::tensors::In::{Attention, FeedForward};
+use crate::wiring::tensors::Place::Behind;
+use crate::wiring::tensors::Slot::{self, Key, Norm, Output, Query, Value};
+use crate::wiring::{
+    AttentionSpec, EmbeddingSpec, FeedForwardSpec, LayerSpec, Layers, NormSpec, PlainSpec,
+    Sublayer, Wiring,
+};
+use crate::{Architecture, Error};
 
-pub(super) static TABLE: [Table; 1] = [Table {
-    canonical: "",
+pub(super) static FAMILY: Family = Family {
+    model_types: &["bert"],
     prefixes: &["bert.", ""],
-    embeddings: &EMBEDDINGS,
-    layer_prefix: LAYER_PREFIX,
-    layer: &[&LAYER],
-    end: &[],
+    read: |config, model_type| Ok(Read::Stack(architecture(config, model_type)?)),
+    names: &[NAMES],
     tied: &["cls.predictions.decoder.weight"],
-}];
+    files: TOKENIZER,
+    begins_with_last: false,
+};
 
-pub(super) static EMBEDDINGS: [Module; 4] = [
-    Module(
-        "embeddings.word",
-        "embeddings.word_embeddings",
-        Lookup(Vocab, Embedding),
-    ),
-    Module(
-        "embeddings.position",
-        "embeddings.position_embeddings",
-        Lookup(PositionRows, Embedding),
-    ),
-    Module(
-        "embeddings.token_type",
-        "embeddings.token_type_embeddings",
-        Lookup(TokenTypes, Embedding),
-    ),
-    Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
+pub(super) const NAMES: Names = Names {
+    canonical: "",
+    layers: "encoder.layer.",
+    modules: &[EMBEDDINGS, LAYER],
+    place: None,
+};
+
+pub(super) const EMBEDDINGS: &[Module] = &[
+    Module(Slot::Word, "embeddings.word_embeddings", Whole),
+    Module(Slot::Position, "embeddings.position_embeddings", Whole),
+    Module(Slot::TokenType, "embeddings.token_type_embeddings", Whole),
+    Module(Slot::EmbeddingNorm, "embeddings.LayerNorm", Whole),
 ];
 
-pub(super) const LAYER_PREFIX: &str = "encoder.layer.";
-
-pub(super) static LAYER: [Module; 8] = [
-    Module(
-        "attention.query",
-        "attention.self.query",
-        Linear(Model, Model),
-    ),
-    Module("attention.key", "attention.self.key", Linear(Model, Model)),
-    Module(
-        "attention.value",
-        "attention.self.value",
-        Linear(Model, Model),
-    ),
-    Module(
-        "attention.output",
-        "attention.output.dense",
-        Linear(Model, Model),
-    ),
-    Module("attention_norm", "attention.output.LayerNorm", Norm(Model)),
-    Module(
-        "feed_forward.up",
-        "intermediate.dense",
-        Linear(FeedForward, Model),
-    ),
-    Module(
-        "feed_forward.down",
-        "output.dense",
-        Linear(Model, FeedForward),
-    ),
-    Module("feed_forward_norm", "output.LayerNorm", Norm(Model)),
+pub(super) const LAYER: &[Module] = &[
+    Module(Query(Attention), "attention.self.query", Whole),
+    Module(Key(Attention), "attention.self.key", Whole),
+    Module(Value(Attention), "attention.self.value", Whole),
+    Module(Output(Attention), "attention.output.dense", Whole),
+    Module(Norm(Attention, Behind), "attention.output.LayerNorm", Whole),
+    Module(Slot::Up, "intermediate.dense", Whole),
+    Module(Slot::Down, "output.dense", Whole),
+    Module(Norm(FeedForward, Behind), "output.LayerNorm", Whole),
 ];
 
 /// The field names of BERT, which RoBERTa and ELECTRA share.
-pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
+pub(super) fn architecture(config: &Config, model_type: &str) -> Result<Architecture, Error> {
     let d_model = config.size("hidden_size")?;
-    Ok(Architecture {
-        family: Family::Bert,
+    let norm = NormSpec::layer(config.epsilon("layer_norm_eps")?);
+    let d_ff = config.size("intermediate_size")?;
+    let feed_forward = PlainSpec::new(d_ff, config.activation("hidden_act")?);
+    let n_layers = config.size("num_hidden_layers")?;
+    let attention = AttentionSpec::of_width(d_model, config.size("num_attention_heads")?)?;
+    let sublayers = [
+        Sublayer::Attention(attention),
+        Sublayer::FeedForward(FeedForwardSpec::Plain(feed_forward)),
+    ];
+    let wiring = Wiring {
+        embeddings: EmbeddingSpec {
+            token_types: config.size_if_given("type_vocab_size")?.unwrap_or(2),
+            norm: Some(norm),
+            ..EmbeddingSpec::learned(d_model, config.size("max_position_embeddings")?, 0)
+        },
+        layers: Layers::alike(n_layers, LayerSpec::post_norm(norm, sublayers)),
+        final_norm: None,
+        head: None,
+    };
+    let sizes = [config.size("vocab_size")?, d_model];
+    Ok(Architecture::new(
         model_type,
-        vocab_size: config.size("vocab_size")?,
-        d_model,
-        d_embedding: d_model,
-        n_layers: config.size("num_hidden_layers")?,
-        n_heads: config.size("num_attention_heads")?,
-        d_ff: config.size("intermediate_size")?,
-        max_positions: config.size("max_position_embeddings")?,
-        position_offset: 0,
-        positions: Positions::Learned,
-        embedding_scale: 1.0,
-        token_types: config.size_if_given("type_vocab_size")?.unwrap_or(2),
-        arrangement: Arrangement::PostLn,
-        causal: false,
-        cross_attention: false,
-        layer_norm_eps: config.epsilon("layer_norm_eps")?,
-        activation: config.activation("hidden_act")?,
-        pad_token_id: config.pad_token_id(0)?,
-    })
+        sizes,
+        config.pad_token_id(0)?,
+        wiring,
+    ))
 }

@@ -1,68 +1,73 @@
 //! DistilBERT: names and configuration fields of its own, no token types.
 
-use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, FeedForward, Model, PositionRows, Vocab};
-use super::{Module, Table};
+use super::names::Stored::Whole;
+use super::names::{Module, Names};
+use super::{Family, Read, TOKENIZER};
 use crate::config::Config;
-use crate::{Architecture, Arrangement, Error, Family, Positions};
+use crate::wiring::tensors::In::{Attention, FeedForward};
+use crate::wiring::tensors::Place::Behind;
+use crate::wiring::tensors::Slot::{self, Key, Norm, Output, Query, Value};
+use crate::wiring::{
+    AttentionSpec, EmbeddingSpec, FeedForwardSpec, LayerSpec, Layers, NormSpec, PlainSpec,
+    Sublayer, Wiring,
+};
+use crate::{Architecture, Error};
 
-pub(super) static TABLE: [Table; 1] = [Table {
-    canonical: "",
+pub(super) static FAMILY: Family = Family {
+    model_types: &["distilbert"],
     prefixes: &["distilbert.", ""],
-    embeddings: &[
-        Module(
-            "embeddings.word",
-            "embeddings.word_embeddings",
-            Lookup(Vocab, Embedding),
-        ),
-        Module(
-            "embeddings.position",
-            "embeddings.position_embeddings",
-            Lookup(PositionRows, Embedding),
-        ),
-        Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
-    ],
-    layer_prefix: "transformer.layer.",
-    layer: &[&[
-        Module("attention.query", "attention.q_lin", Linear(Model, Model)),
-        Module("attention.key", "attention.k_lin", Linear(Model, Model)),
-        Module("attention.value", "attention.v_lin", Linear(Model, Model)),
-        Module(
-            "attention.output",
-            "attention.out_lin",
-            Linear(Model, Model),
-        ),
-        Module("attention_norm", "sa_layer_norm", Norm(Model)),
-        Module("feed_forward.up", "ffn.lin1", Linear(FeedForward, Model)),
-        Module("feed_forward.down", "ffn.lin2", Linear(Model, FeedForward)),
-        Module("feed_forward_norm", "output_layer_norm", Norm(Model)),
-    ]],
-    end: &[],
+    read: |config, model_type| Ok(Read::Stack(architecture(config, model_type)?)),
+    names: &[Names {
+        canonical: "",
+        layers: "transformer.layer.",
+        modules: &[MODULES],
+        place: None,
+    }],
     tied: &["vocab_projector.weight"],
-}];
+    files: TOKENIZER,
+    begins_with_last: false,
+};
 
-pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
+const MODULES: &[Module] = &[
+    Module(Slot::Word, "embeddings.word_embeddings", Whole),
+    Module(Slot::Position, "embeddings.position_embeddings", Whole),
+    Module(Slot::EmbeddingNorm, "embeddings.LayerNorm", Whole),
+    Module(Query(Attention), "attention.q_lin", Whole),
+    Module(Key(Attention), "attention.k_lin", Whole),
+    Module(Value(Attention), "attention.v_lin", Whole),
+    Module(Output(Attention), "attention.out_lin", Whole),
+    Module(Norm(Attention, Behind), "sa_layer_norm", Whole),
+    Module(Slot::Up, "ffn.lin1", Whole),
+    Module(Slot::Down, "ffn.lin2", Whole),
+    Module(Norm(FeedForward, Behind), "output_layer_norm", Whole),
+];
+
+fn architecture(config: &Config, model_type: &str) -> Result<Architecture, Error> {
     let d_model = config.size("dim")?;
-    Ok(Architecture {
-        family: Family::DistilBert,
+    // Fixed in the model's code, not in its configuration.
+    let norm = NormSpec::layer(1e-12);
+    let d_ff = config.size("hidden_dim")?;
+    let feed_forward = PlainSpec::new(d_ff, config.activation("activation")?);
+    let n_layers = config.size("n_layers")?;
+    let attention = AttentionSpec::of_width(d_model, config.size("n_heads")?)?;
+    let sublayers = [
+        Sublayer::Attention(attention),
+        Sublayer::FeedForward(FeedForwardSpec::Plain(feed_forward)),
+    ];
+    let wiring = Wiring {
+        embeddings: EmbeddingSpec {
+            norm: Some(norm),
+            ..EmbeddingSpec::learned(d_model, config.size("max_position_embeddings")?, 0)
+        },
+        layers: Layers::alike(n_layers, LayerSpec::post_norm(norm, sublayers)),
+        final_norm: None,
+        head: None,
+    };
+    let sizes = [config.size("vocab_size")?, d_model];
+    Ok(Architecture::new(
         model_type,
-        vocab_size: config.size("vocab_size")?,
-        d_model,
-        d_embedding: d_model,
-        n_layers: config.size("n_layers")?,
-        n_heads: config.size("n_heads")?,
-        d_ff: config.size("hidden_dim")?,
-        max_positions: config.size("max_position_embeddings")?,
-        position_offset: 0,
-        positions: Positions::Learned,
-        embedding_scale: 1.0,
-        token_types: 0,
-        // Fixed in the model's code, not in its configuration.
-        arrangement: Arrangement::PostLn,
-        causal: false,
-        cross_attention: false,
-        layer_norm_eps: 1e-12,
-        activation: config.activation("activation")?,
-        pad_token_id: config.pad_token_id(0)?,
-    })
+        sizes,
+        config.pad_token_id(0)?,
+        wiring,
+    ))
 }

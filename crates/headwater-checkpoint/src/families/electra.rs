@@ -1,47 +1,30 @@
 //! ELECTRA: BERT's names behind another prefix, and embeddings that may be narrower.
 
-use super::Kind::{Linear, Lookup, Norm};
-use super::Size::{Embedding, Model, PositionRows, TokenTypes, Vocab};
-use super::{Module, Table, bert};
-use crate::config::Config;
-use crate::{Architecture, Error, Family};
+use super::names::Stored::Whole;
+use super::names::{Module, Names};
+use super::{Family, Read, TOKENIZER, bert};
+use crate::wiring::tensors::Slot;
 
-pub(super) static TABLE: [Table; 1] = [Table {
-    canonical: "",
+pub(super) static FAMILY: Family = Family {
+    model_types: &["electra"],
     prefixes: &["electra.", ""],
-    embeddings: &[
-        Module(
-            "embeddings.word",
-            "embeddings.word_embeddings",
-            Lookup(Vocab, Embedding),
-        ),
-        Module(
-            "embeddings.position",
-            "embeddings.position_embeddings",
-            Lookup(PositionRows, Embedding),
-        ),
-        Module(
-            "embeddings.token_type",
-            "embeddings.token_type_embeddings",
-            Lookup(TokenTypes, Embedding),
-        ),
-        Module("embeddings.norm", "embeddings.LayerNorm", Norm(Embedding)),
-        Module(
-            "embeddings.projection",
-            "embeddings_project",
-            Linear(Model, Embedding),
-        ),
-    ],
-    layer_prefix: bert::LAYER_PREFIX,
-    layer: &[&bert::LAYER],
-    end: &[],
+    read: |config, model_type| {
+        let mut electra = bert::architecture(config, model_type)?;
+        electra.d_embedding = config.size("embedding_size")?;
+        electra.wiring.embeddings.width = electra.d_embedding;
+        Ok(Read::Stack(electra))
+    },
+    names: &[Names {
+        modules: &[bert::EMBEDDINGS, PROJECTION, bert::LAYER],
+        ..bert::NAMES
+    }],
     tied: &["generator_lm_head.weight"],
-}];
+    files: TOKENIZER,
+    begins_with_last: false,
+};
 
-pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
-    Ok(Architecture {
-        family: Family::Electra,
-        d_embedding: config.size_if_given("embedding_size")?.unwrap_or(128),
-        ..bert::architecture(config, model_type)?
-    })
-}
+const PROJECTION: &[Module] = &[Module(
+    Slot::EmbeddingProjection,
+    "embeddings_project",
+    Whole,
+)];

@@ -1,223 +1,118 @@
-//! One table of checkpoint names a family, and how to walk it.
-//!
-//! A table lists *modules*; a module stands for one or two tensors. Canonical
-//! names are this crate's own, checkpoint names are those that the file uses
-//! behind one of the family's prefixes.
+//! A family's models: how their configuration is read into wiring, and what their tensors are called.
 
 mod bert;
+mod bloom;
+mod cohere;
 mod distilbert;
 mod electra;
 mod encoder_decoder;
+mod experts;
+mod falcon;
+mod gemma;
 mod gpt2;
+mod gpt_neo;
+mod gpt_neox;
+mod gptj;
+mod llama;
+mod mistral;
+mod modernbert;
+pub(crate) mod names;
+mod olmo;
 mod opt;
+mod phi3;
+mod qwen;
 mod roberta;
+mod smollm3;
+mod xlm_roberta_xl;
 
 use std::collections::BTreeSet;
 
+use self::names::Names;
+pub(crate) use self::names::{Expected, Spelling};
 use crate::config::Config;
-use crate::{Architecture, Error, Family, Layout};
+use crate::wiring::tensors::Slot;
+use crate::wiring::{Band, Sublayer, alibi_slopes};
+use crate::{Architecture, Error};
 
-/// The checkpoint names of one stack of layers.
-pub(crate) struct Table {
-    /// What stands before the stack's canonical names: nothing, `encoder.` or `decoder.`.
-    canonical: &'static str,
-    /// What may stand before every name; the empty prefix is that of a model without a head.
-    pub(crate) prefixes: &'static [&'static str],
-    /// Everything in front of the layers.
-    embeddings: &'static [Module],
-    /// What stands before a layer's number, in the checkpoint.
-    layer_prefix: &'static str,
-    /// The modules of one layer, in parts that tables can share.
-    layer: &'static [&'static [Module]],
-    /// Everything behind the layers.
-    end: &'static [Module],
+/// Models whose checkpoints are read alike.
+pub(crate) struct Family {
+    /// `model_type` of their configurations.
+    model_types: &'static [&'static str],
+    /// What may stand before every name of the stacks; the empty prefix is that of a model
+    /// without a head.
+    prefixes: &'static [&'static str],
+    /// What the configuration says.
+    read: fn(&Config, &str) -> Result<Read, Error>,
+    /// The names of each stack.
+    names: &'static [Names],
     /// Names without prefix of matrices that are the word embeddings where the configuration ties
     /// the two; a file may keep one name of them only.
     tied: &'static [&'static str],
+    /// What is fetched beside configuration and weights, where there is such a file.
+    files: &'static [&'static str],
+    /// Whether a decoder begins with the last token of its text.
+    begins_with_last: bool,
 }
 
-/// A module: canonical name, checkpoint name, and what it holds.
-struct Module(&'static str, &'static str, Kind);
+/// Families in the order in which they are listed.
+static FAMILIES: [&Family; 31] = [
+    &bert::FAMILY,
+    &roberta::FAMILY,
+    &distilbert::FAMILY,
+    &electra::FAMILY,
+    &modernbert::FAMILY,
+    &xlm_roberta_xl::FAMILY,
+    &gpt2::FAMILY,
+    &opt::FAMILY,
+    &gpt_neo::FAMILY,
+    &gptj::FAMILY,
+    &gpt_neox::FAMILY,
+    &falcon::FAMILY,
+    &bloom::FAMILY,
+    &llama::FAMILY,
+    &mistral::FAMILY,
+    &qwen::TWO,
+    &qwen::THREE,
+    &gemma::ONE,
+    &gemma::TWO,
+    &gemma::THREE,
+    &olmo::TWO,
+    &olmo::THREE,
+    &phi3::FAMILY,
+    &smollm3::FAMILY,
+    &cohere::FAMILY,
+    &experts::MIXTRAL,
+    &experts::QWEN,
+    &experts::GPT_OSS,
+    &encoder_decoder::MARIAN,
+    &encoder_decoder::BART,
+    &encoder_decoder::MBART,
+];
 
-/// The tensors of a module and their sizes.
-enum Kind {
-    /// `weight` `[rows, columns]`, no bias.
-    Lookup(Size, Size),
-    /// As `Lookup`, but a file may lack it: its numbers follow from its size.
-    Computed(Size, Size),
-    /// `weight` and `bias` `[width]`; called `gamma` and `beta` in old files.
-    Norm(Size),
-    /// `weight` `[out, in]` and `bias` `[out]`.
-    Linear(Size, Size),
-    /// A linear layer whose weight the file stores as `[in, out]`.
-    Transposed(Size, Size),
-    /// As `Lookup(.1, .2)`, but where stacks and head do not share one table it goes by the name `.0`.
-    Shared(&'static str, Size, Size),
-    /// `weight` `[out, in]` behind the stacks, under a name without prefix; only where the
-    /// word embeddings do not serve.
-    Head(Size, Size),
-    /// A row `[1, width]` behind the stacks, under a name without prefix or ending; may be absent.
-    LogitsBias(Size),
-    /// Part `.0` of `.1` linear layers side by side, stored as `[in, .1 · out]` and `[.1 · out]`.
-    Fused(usize, usize, Size, Size),
-}
+/// The tokenizer, and what transformers lays over it; token ids work without.
+const TOKENIZER: &[&str] = &[
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
 
-/// A size that the architecture fixes.
-#[derive(Clone, Copy)]
-enum Size {
-    Vocab,
-    PositionRows,
-    TokenTypes,
-    Embedding,
-    Model,
-    FeedForward,
-}
-
-impl Size {
-    fn of(self, architecture: &Architecture) -> usize {
-        match self {
-            Self::Vocab => architecture.vocab_size,
-            Self::PositionRows => {
-                let Architecture {
-                    max_positions,
-                    position_offset,
-                    ..
-                } = architecture;
-                // More than any file holds, where it saturates.
-                max_positions.saturating_add(*position_offset)
-            }
-            Self::TokenTypes => architecture.token_types,
-            Self::Embedding => architecture.d_embedding,
-            Self::Model => architecture.d_model,
-            Self::FeedForward => architecture.d_ff,
-        }
-    }
-}
-
-/// A tensor that the architecture needs.
-pub(crate) struct Expected {
-    /// This crate's name.
-    pub(crate) canonical: String,
-    /// Names in the file behind the prefix, the usual one first.
-    pub(crate) spellings: Vec<String>,
-    /// Further names in the file, which have no prefix.
-    pub(crate) unprefixed: Vec<&'static str>,
-    /// Its shape, in the order of this crate's parameters.
-    pub(crate) shape: Vec<usize>,
-    /// How the file stores it.
-    pub(crate) layout: Layout,
-    /// Whether its name has no prefix: it belongs to the head and not to the stacks.
-    pub(crate) head: bool,
-    /// Whether the file may lack it.
-    pub(crate) optional: bool,
-}
-
-impl Module {
-    fn tensors(&self, place: (&str, &str), architecture: &Architecture) -> Vec<Expected> {
-        let Self(canonical, name, kind) = self;
-        let (canonical_prefix, prefix) = place;
-        let tensor = |canonical_end: &str, ends: &[&str], sizes: &[Size]| Expected {
-            canonical: format!("{canonical_prefix}{canonical}.{canonical_end}"),
-            spellings: ends
-                .iter()
-                .map(|end| format!("{prefix}{name}.{end}"))
-                .collect(),
-            unprefixed: Vec::new(),
-            shape: sizes.iter().map(|size| size.of(architecture)).collect(),
-            layout: Layout::AsStored,
-            head: false,
-            optional: false,
-        };
-        let linear = |layout, out, input| {
-            let stored = |tensor| Expected { layout, ..tensor };
-            vec![
-                stored(tensor("weight", &["weight"], &[out, input])),
-                stored(tensor("bias", &["bias"], &[out])),
-            ]
-        };
-        match *kind {
-            Kind::Lookup(rows, columns) => vec![tensor("weight", &["weight"], &[rows, columns])],
-            Kind::Computed(rows, columns) => vec![Expected {
-                optional: true,
-                ..tensor("weight", &["weight"], &[rows, columns])
-            }],
-            Kind::Shared(unshared, rows, columns) => {
-                let mut table = tensor("weight", &["weight"], &[rows, columns]);
-                table.spellings.push(format!("{unshared}.weight"));
-                vec![table]
-            }
-            // Hidden states need no head: a classifier has none.
-            Kind::Head(out, input) => vec![Expected {
-                canonical: HEAD.to_owned(),
-                spellings: vec![format!("{name}.weight")],
-                head: true,
-                optional: true,
-                ..tensor("weight", &[], &[out, input])
-            }],
-            Kind::LogitsBias(width) => vec![Expected {
-                canonical: (*canonical).to_owned(),
-                spellings: vec![(*name).to_owned()],
-                unprefixed: Vec::new(),
-                shape: vec![1, width.of(architecture)],
-                layout: Layout::AsStored,
-                head: true,
-                optional: true,
-            }],
-            Kind::Norm(width) => vec![
-                tensor("weight", &["weight", "gamma"], &[width]),
-                tensor("bias", &["bias", "beta"], &[width]),
-            ],
-            Kind::Linear(out, input) => linear(Layout::AsStored, out, input),
-            Kind::Transposed(out, input) => linear(Layout::Transposed, out, input),
-            Kind::Fused(part, parts, out, input) => {
-                linear(Layout::Fused { part, parts }, out, input)
-            }
-        }
-    }
-}
-
-impl Table {
-    /// The names of the word embeddings behind the prefix.
-    fn words(&self) -> Vec<String> {
-        let words = self.embeddings.iter().take(1);
-        let names = words.flat_map(|Module(_, name, kind)| match *kind {
-            Kind::Shared(unshared, ..) => vec![*name, unshared],
-            _ => vec![*name],
-        });
-        names.map(|name| format!("{name}.weight")).collect()
-    }
-
-    /// Every tensor of the architecture, embeddings first; lazily, because a
-    /// hostile configuration can ask for any number of layers.
-    pub(crate) fn expected<'a>(
-        &'a self,
-        architecture: &'a Architecture,
-    ) -> impl Iterator<Item = Expected> + 'a {
-        let outside = |modules: &'a [Module]| {
-            let modules = modules.iter();
-            modules.flat_map(|module| module.tensors((self.canonical, ""), architecture))
-        };
-        let layers = (0..architecture.n_layers).flat_map(move |layer| {
-            let canonical = format!("{}layers.{layer}.", self.canonical);
-            let prefix = format!("{}{layer}.", self.layer_prefix);
-            self.layer
-                .iter()
-                .copied()
-                .flatten()
-                .flat_map(move |module| module.tensors((&canonical, &prefix), architecture))
-        });
-        // The projection is there only where it has something to do.
-        let projects = architecture.d_embedding != architecture.d_model;
-        outside(self.embeddings)
-            .filter(move |tensor| projects || !tensor.canonical.contains("embeddings.projection."))
-            .chain(layers)
-            .chain(outside(self.end))
-    }
+/// What a family makes of a configuration.
+pub(crate) enum Read {
+    /// One stack of layers.
+    Stack(Architecture),
+    /// One stack, with names that depend on the configuration.
+    Named(Architecture, &'static [Names]),
+    /// An encoder and a decoder.
+    EncoderDecoder(Box<[Architecture; 2]>),
 }
 
 /// A configuration, read: one stack of layers, or an encoder and a decoder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Stacks {
+    family: &'static Family,
+    /// The names of each stack.
+    names: &'static [Names],
     /// The only stack, or the encoder.
     pub(crate) first: Architecture,
     /// The decoder of a translation model.
@@ -233,44 +128,48 @@ pub(crate) struct Stacks {
 }
 
 impl Stacks {
-    /// Every tensor, first stack first.
+    /// Every parameter, first stack first.
     pub(crate) fn expected(&self) -> impl Iterator<Item = Expected> + '_ {
         let architectures = std::iter::once(&self.first).chain(&self.decoder);
-        tables(self.first.family)
-            .iter()
-            .zip(architectures)
-            .flat_map(|(table, architecture)| table.expected(architecture))
-            .filter(|tensor| !(self.tied_head && tensor.canonical == HEAD))
-            .map(|tensor| match tensor.canonical.ends_with(WORDS) {
-                true => self.with_ties(tensor),
-                false => tensor,
+        let names = self.names.iter().zip(architectures);
+        names
+            .flat_map(|(names, architecture)| names.expected(architecture))
+            .map(|parameter| match parameter.slot {
+                Slot::Word => self.with_ties(parameter),
+                _ => parameter,
             })
     }
 
     /// A table of word embeddings with all names that it may go by.
     fn with_ties(&self, mut words: Expected) -> Expected {
-        if self.shared_words {
-            let stacks = tables(self.first.family).iter();
-            let names = stacks.flat_map(|table| table.words());
-            for name in names {
-                if !words.spellings.contains(&name) {
-                    words.spellings.push(name);
-                }
-            }
-        } else {
-            // A file may hold the shared table beside those that are used.
-            words.spellings.reverse();
-        }
-        // The head is tied to what comes last.
-        let last = match self.decoder {
-            Some(_) => self.shared_words || words.canonical.starts_with("decoder."),
-            None => true,
+        let is_decoder = words.canonical.starts_with("decoder.");
+        let Some(first) = words.spellings.first().cloned() else {
+            return words;
         };
+        let mut add = |name: String, prefixed| {
+            if words.spellings.iter().all(|spelling| spelling.name != name) {
+                words.spellings.push(Spelling {
+                    name,
+                    prefixed,
+                    ..first.clone()
+                });
+            }
+        };
+        // The head is tied to what comes last.
+        let last = self.decoder.is_none() || self.shared_words || is_decoder;
+        if self.shared_words {
+            self.words().into_iter().for_each(|name| add(name, true));
+        }
         if self.tied_head && last {
-            let tables = tables(self.first.family);
-            words
-                .unprefixed
-                .extend(tables.iter().flat_map(|table| table.tied));
+            self.family
+                .tied
+                .iter()
+                .for_each(|name| add((*name).to_owned(), false));
+        }
+        if !self.shared_words {
+            // A file may hold the shared table beside those that are used.
+            let own = words.spellings.iter().filter(|s| s.prefixed).count();
+            words.spellings[..own].reverse();
         }
         words
     }
@@ -279,7 +178,7 @@ impl Stacks {
     pub(crate) fn with_layers(&self, n_layers: impl Fn(usize) -> usize) -> Self {
         let mut stacks = self.clone();
         for stack in std::iter::once(&mut stacks.first).chain(&mut stacks.decoder) {
-            stack.n_layers = n_layers(stack.n_layers);
+            stack.wiring.layers.number = n_layers(stack.wiring.layers.number);
         }
         stacks
     }
@@ -290,81 +189,59 @@ impl Stacks {
         if self.decoder.is_none() || !self.tied_head {
             return BTreeSet::new();
         }
-        let words = self
-            .expected()
-            .filter(|tensor| tensor.canonical.ends_with(WORDS));
-        let names = words.flat_map(|tensor| match self.shared_words {
-            true => tensor.spellings,
-            // The first is the stack's own; the head is tied to the decoder's.
-            false if tensor.canonical.starts_with("decoder.") => {
-                tensor.spellings.into_iter().take(1).collect()
-            }
-            false => Vec::new(),
-        });
-        names.collect()
+        if self.shared_words {
+            return self.words();
+        }
+        // Of the decoder, whose own name is the last that it has.
+        let decoder = self.names.last();
+        decoder
+            .and_then(|names| names.words().last())
+            .into_iter()
+            .collect()
     }
 
     /// Every name of a table of word embeddings, behind the prefix: what a file may hold beside
     /// those that are used.
     pub(crate) fn words(&self) -> BTreeSet<String> {
-        let tables = tables(self.first.family).iter();
-        tables.flat_map(Table::words).collect()
+        self.names.iter().flat_map(Names::words).collect()
     }
 
     /// What may stand before the names of the stacks.
     pub(crate) fn prefixes(&self) -> &'static [&'static str] {
-        tables(self.first.family)[0].prefixes
+        self.family.prefixes
+    }
+
+    /// Whether a decoder begins with the last token of its text.
+    pub(crate) fn begins_with_last(&self) -> bool {
+        self.family.begins_with_last
+    }
+
+    /// What is fetched beside configuration and weights, where there is such a file.
+    #[cfg_attr(not(feature = "hub"), allow(dead_code))]
+    pub(crate) fn files(&self) -> &'static [&'static str] {
+        self.family.files
     }
 }
 
-/// The name, canonical and in files, of the matrix that logits are products with,
-/// where it is not the word embeddings.
+impl std::fmt::Debug for Stacks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stacks")
+            .field("first", &self.first)
+            .field("decoder", &self.decoder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name, in files, of the matrix that logits are products with, where it is not the word
+/// embeddings.
 pub(crate) const HEAD: &str = "lm_head.weight";
-
-/// How the canonical name of a table of word embeddings ends.
-const WORDS: &str = "embeddings.word.weight";
-
-/// The tables of a family, one a stack.
-fn tables(family: Family) -> &'static [Table] {
-    match family {
-        Family::Bert => &bert::TABLE,
-        Family::Roberta => &roberta::TABLE,
-        Family::DistilBert => &distilbert::TABLE,
-        Family::Electra => &electra::TABLE,
-        Family::Gpt2 => &gpt2::TABLE,
-        Family::Opt => &opt::TABLE,
-        Family::Marian => &encoder_decoder::MARIAN,
-        Family::Bart => &encoder_decoder::BART,
-        Family::Mbart => &encoder_decoder::MBART,
-    }
-}
-
-/// How a family reads its configuration.
-#[derive(Clone, Copy)]
-enum Reader {
-    /// One stack of layers.
-    Stack(fn(&Config, String) -> Result<Architecture, Error>),
-    /// An encoder and a decoder.
-    EncoderDecoder(fn(&Config, String) -> Result<[Architecture; 2], Error>),
-}
-
-const MODEL_TYPES: [(&str, Reader); 11] = [
-    ("bert", Reader::Stack(bert::architecture)),
-    ("roberta", Reader::Stack(roberta::architecture)),
-    ("xlm-roberta", Reader::Stack(roberta::architecture)),
-    ("camembert", Reader::Stack(roberta::architecture)),
-    ("distilbert", Reader::Stack(distilbert::architecture)),
-    ("electra", Reader::Stack(electra::architecture)),
-    ("gpt2", Reader::Stack(gpt2::architecture)),
-    ("opt", Reader::Stack(opt::architecture)),
-    ("marian", Reader::EncoderDecoder(encoder_decoder::marian)),
-    ("bart", Reader::EncoderDecoder(encoder_decoder::bart)),
-    ("mbart", Reader::EncoderDecoder(encoder_decoder::mbart)),
-];
 
 /// Every `model_type` of `config.json` that can be read, families together.
 pub fn model_types() -> impl Iterator<Item = &'static str> {
-    MODEL_TYPES.iter().map(|(name, _)| *name)
+    FAMILIES
+        .iter()
+        .flat_map(|family| family.model_types)
+        .copied()
 }
 
 /// The supported model types, for an error message.
@@ -380,33 +257,35 @@ pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
         .ok_or_else(|| Error::MissingModelType {
             guess: guess(config),
         })?;
-    let Some((_, reader)) = MODEL_TYPES.iter().find(|(name, _)| *name == model_type) else {
+    let is_of = |family: &&&Family| family.model_types.contains(&model_type);
+    let Some(family) = FAMILIES.iter().find(is_of) else {
         return Err(Error::UnsupportedModel {
             model_type: model_type.into(),
         });
     };
     config.refuse_variants()?;
-    let tied = config.switch("tie_word_embeddings", true)?;
-    let mut stacks = match reader {
-        Reader::Stack(read) => Stacks {
-            first: read(config, model_type.into())?,
-            decoder: None,
-            tied_head: tied,
-            shared_words: true,
-            unknown_keys: Vec::new(),
-            default_sizes: Vec::new(),
-        },
-        Reader::EncoderDecoder(read) => {
-            let [encoder, decoder] = read(config, model_type.into())?;
-            Stacks {
-                first: encoder,
-                decoder: Some(decoder),
-                tied_head: tied,
-                shared_words: tied && encoder_decoder::shares_embeddings(config)?,
-                unknown_keys: Vec::new(),
-                default_sizes: Vec::new(),
-            }
+    let tied_head = config.switch("tie_word_embeddings", true)?;
+    let (first, decoder, names) = match (family.read)(config, model_type)? {
+        Read::Stack(stack) => (stack, None, family.names),
+        Read::Named(stack, names) => (stack, None, names),
+        Read::EncoderDecoder(stacks) => {
+            let [encoder, decoder] = *stacks;
+            (encoder, Some(decoder), family.names)
         }
+    };
+    let shared_words = match decoder {
+        Some(_) => tied_head && encoder_decoder::shares_embeddings(config)?,
+        None => true,
+    };
+    let mut stacks = Stacks {
+        family,
+        names,
+        first,
+        decoder,
+        tied_head,
+        shared_words,
+        unknown_keys: Vec::new(),
+        default_sizes: Vec::new(),
     };
     read_masks(config, &mut stacks)?;
     for architecture in std::iter::once(&stacks.first).chain(&stacks.decoder) {
@@ -419,16 +298,21 @@ pub(crate) fn stacks(config: &Config) -> Result<Stacks, Error> {
 
 /// What may be said against the direction in which the stacks look.
 fn read_masks(config: &Config, stacks: &mut Stacks) -> Result<(), Error> {
-    if !stacks.first.causal {
+    if stacks.first.causal {
+        // Decoders are decoders whatever it says.
+        config.switch("is_decoder", true)?;
+    } else if DECODERS_TOO.contains(&stacks.first.model_type.as_str()) {
+        if config.switch("is_decoder", false)? {
+            look(&mut stacks.first, Band::CAUSAL)?;
+        }
+    } else {
         config.require(
             "is_decoder",
             false,
             "models of this type are not supported as decoders alone",
         )?;
-    } else {
-        // Decoders are decoders whatever it says.
-        config.switch("is_decoder", true)?;
     }
+    let is_causal = stacks.first.causal;
     if stacks.decoder.is_some() {
         // Its own translations would depend on how many tokens are made at a time.
         return config.require(
@@ -438,9 +322,53 @@ fn read_masks(config: &Config, stacks: &mut Stacks) -> Result<(), Error> {
         );
     }
     // Encoders look both ways whatever it says.
-    let is_causal = config.switch("is_causal", true)?;
-    stacks.first.causal &= is_causal;
+    if !config.switch("is_causal", true)? && is_causal {
+        look(&mut stacks.first, Band::ALL)?;
+    }
     Ok(())
+}
+
+/// Encoders that are decoders where their configuration says so.
+const DECODERS_TOO: [&str; 6] = [
+    "bert",
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "electra",
+    "xlm-roberta-xl",
+];
+
+/// Lets every token see all others, or what comes before it.
+fn look(stack: &mut Architecture, band: Band) -> Result<(), Error> {
+    for kind in &mut stack.wiring.layers.kinds {
+        for block in &mut kind.blocks {
+            if let Sublayer::Attention(attention) = &mut block.sublayer {
+                if attention.band.back.is_some() {
+                    return Err(Error::UnsupportedVariant {
+                        field: "is_causal",
+                        value: "false".into(),
+                        reason: "a decoder with windows that looks both ways is not supported",
+                    });
+                }
+                attention.band = band;
+            }
+        }
+    }
+    stack.causal = band == Band::CAUSAL;
+    Ok(())
+}
+
+/// ALiBi's slopes of so many heads: listed, so that there may not be any number of them.
+fn slopes(heads: usize, field: &'static str) -> Result<Vec<f64>, Error> {
+    const MOST: usize = 4096;
+    match heads {
+        1..=MOST => Ok(alibi_slopes(heads)),
+        _ => Err(Error::InvalidField {
+            field,
+            value: heads.to_string(),
+            expected: "at most 4096 with ALiBi",
+        }),
+    }
 }
 
 /// The model type whose classes are called like the one that the configuration names.
@@ -457,8 +385,6 @@ fn check(architecture: &Architecture) -> Result<(), Error> {
     let &Architecture {
         vocab_size,
         pad_token_id,
-        n_heads,
-        d_model,
         ..
     } = architecture;
     if pad_token_id as usize >= vocab_size {
@@ -467,9 +393,6 @@ fn check(architecture: &Architecture) -> Result<(), Error> {
             value: pad_token_id.to_string(),
             expected: "below vocab_size",
         });
-    }
-    if d_model % n_heads != 0 {
-        return Err(Error::IndivisibleHeads { n_heads, d_model });
     }
     Ok(())
 }

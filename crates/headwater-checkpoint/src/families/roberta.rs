@@ -1,37 +1,38 @@
 //! RoBERTa, XLM-RoBERTa and CamemBERT: BERT's names behind another prefix.
 
-use super::{Table, bert};
+use super::{Family, Read, TOKENIZER, bert};
 use crate::config::Config;
-use crate::{Architecture, Error, Family};
+use crate::wiring::{Counting, Positions};
+use crate::{Architecture, Error};
 
-pub(super) static TABLE: [Table; 1] = [Table {
-    canonical: "",
+pub(super) static FAMILY: Family = Family {
+    model_types: &["roberta", "xlm-roberta", "camembert"],
     prefixes: &["roberta.", ""],
-    embeddings: &bert::EMBEDDINGS,
-    layer_prefix: bert::LAYER_PREFIX,
-    layer: &[&bert::LAYER],
-    end: &[],
+    read: |config, model_type| Ok(Read::Stack(architecture(config, model_type)?)),
+    names: &[bert::NAMES],
     tied: &["lm_head.decoder.weight"],
-}];
+    files: TOKENIZER,
+    begins_with_last: false,
+};
 
 /// The rows of the position table up to the padding token's are never used by a real token.
-pub(super) fn architecture(config: &Config, model_type: String) -> Result<Architecture, Error> {
-    let bert = bert::architecture(config, model_type)?;
-    let pad_token_id = config.pad_token_id(1)?;
-    let position_offset = pad_token_id as usize + 1;
-    let rows = bert.max_positions;
-    let max_positions = rows
-        .checked_sub(position_offset)
-        .filter(|&positions| positions > 0);
-    Ok(Architecture {
-        family: Family::Roberta,
-        pad_token_id,
-        position_offset,
-        max_positions: max_positions.ok_or_else(|| Error::InvalidField {
+pub(super) fn architecture(config: &Config, model_type: &str) -> Result<Architecture, Error> {
+    let mut roberta = bert::architecture(config, model_type)?;
+    roberta.pad_token_id = config.pad_token_id(1)?;
+    let first = roberta.pad_token_id as usize + 1;
+    let rows = config.size("max_position_embeddings")?;
+    if rows <= first {
+        return Err(Error::InvalidField {
             field: "max_position_embeddings",
             value: rows.to_string(),
             expected: "more than pad_token_id + 1, where the positions of this model type start",
-        })?,
-        ..bert
-    })
+        });
+    }
+    roberta.wiring.embeddings.positions = Positions::Learned {
+        rows,
+        first,
+        counting: Counting::Unpadded,
+    };
+    roberta.max_positions = rows - first;
+    Ok(roberta)
 }

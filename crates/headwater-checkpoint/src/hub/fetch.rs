@@ -17,36 +17,7 @@ use super::HubOptions;
 use super::settings::Settings;
 use crate::config::Config;
 use crate::weights::{INDEX, SINGLE, read_index};
-use crate::{Error, Family, families};
-
-/// What of a family's models is fetched beside configuration and weights, where
-/// there is such a file: token ids work without.
-fn optional_files(family: Family) -> &'static [&'static str] {
-    match family {
-        Family::Marian => &[
-            "tokenizer.json",
-            "source.spm",
-            "target.spm",
-            "vocab.json",
-            "target_vocab.json",
-            "tokenizer_config.json",
-            "generation_config.json",
-        ],
-        Family::Bart | Family::Mbart => &[
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "generation_config.json",
-        ],
-        _ => &[
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-        ],
-    }
-}
+use crate::{Error, families};
 
 /// Fetches what of a model is not in the cache yet; returns the directory that holds it.
 pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error> {
@@ -62,7 +33,7 @@ pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error>
         return Err(Error::MissingDirectory { path: config });
     };
     // Nothing large is fetched for a model that cannot be read.
-    let family = families::stacks(&Config::read(directory)?)?.first.family;
+    let stacks = families::stacks(&Config::read(directory)?)?;
     let complete = |file: &str| match directory.join(file).exists() {
         true => Ok(()),
         false => hub.download(file, commit).map(drop),
@@ -83,7 +54,7 @@ pub(crate) fn fetch(model: &str, options: &HubOptions) -> Result<PathBuf, Error>
             complete(&shard)?;
         }
     }
-    for file in optional_files(family) {
+    for file in stacks.files() {
         // As the Python libraries do: an empty file tells what the hub has not,
         // so that it is asked once.
         let absent = hub.directory().join(".no_exist").join(commit).join(file);

@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::{NormSpec, RopeSpec};
+use crate::Error;
 
 /// Multi-head attention.
 ///
@@ -55,14 +56,25 @@ impl AttentionSpec {
         }
     }
 
+    /// H heads that share the model's width evenly.
+    pub(crate) fn of_width(d_model: usize, heads: usize) -> Result<Self, Error> {
+        match d_model % heads {
+            0 => Ok(Self::new(heads, d_model / heads)),
+            _ => Err(Error::IndivisibleHeads {
+                n_heads: heads,
+                d_model,
+            }),
+        }
+    }
+
     /// H·d: the width of queries, and of heads side by side.
     pub const fn query_width(&self) -> usize {
-        self.heads * self.d_head
+        self.heads.saturating_mul(self.d_head)
     }
 
     /// G·d: the width of keys, and of values.
     pub const fn key_width(&self) -> usize {
-        self.groups * self.d_head
+        self.groups.saturating_mul(self.d_head)
     }
 }
 

@@ -43,10 +43,10 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    /// The kind of layer `l`.
+    /// The kind of layer `l`; behind the last that is listed, the kind of that.
     ///
     /// # Panics
-    /// The layer is not listed.
+    /// None is listed.
     pub fn kind(&self, l: usize) -> usize {
         match self {
             Pattern::One => 0,
@@ -55,7 +55,8 @@ impl Pattern {
             Pattern::FirstAndEvery { period, at } => usize::from(l % period == *at),
             Pattern::First(end) => usize::from(l < *end),
             Pattern::From(start) => usize::from(l >= *start),
-            Pattern::Listed(kinds) => usize::from(kinds[l]),
+            // One layer more than there are is looked for in files.
+            Pattern::Listed(kinds) => usize::from(kinds[l.min(kinds.len() - 1)]),
         }
     }
 }

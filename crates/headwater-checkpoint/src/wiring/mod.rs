@@ -21,6 +21,7 @@ mod norm;
 mod rope;
 mod stack;
 mod step;
+pub(crate) mod tensors;
 
 pub use attention::{AttentionSpec, Band, DisentangledSpec, Over, PositionScores, alibi_slopes};
 pub use feed_forward::{FeedForwardSpec, GatedSpec, PlainSpec, RouterSpec, RouterWeights};
@@ -28,5 +29,7 @@ pub use layer::{BlockSpec, LayerSpec, Reads, Residual, Sublayer};
 pub use layers::{Layers, Pattern};
 pub use norm::{NormKind, NormSpec};
 pub use rope::{Pairs, RopeKind, RopeSpec};
-pub use stack::{Counting, EmbeddingSpec, HeadSpec, HeadTransform, Positions, Sinusoids};
+pub use stack::{
+    Counting, EmbeddingSpec, HeadSpec, HeadTransform, Positions, Projection, Sinusoids, Wiring,
+};
 pub use step::{Component, Part, Step};

@@ -1,5 +1,18 @@
-use super::NormSpec;
+use super::{Layers, NormSpec};
 use crate::Activation;
+
+/// A stack of layers with what is before and behind them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wiring {
+    /// How token ids become the first layer's input.
+    pub embeddings: EmbeddingSpec,
+    /// The layers.
+    pub layers: Layers,
+    /// The norm behind the last layer.
+    pub final_norm: Option<NormSpec>,
+    /// How the last hidden states become logits, where that is known.
+    pub head: Option<HeadSpec>,
+}
 
 /// How token ids become the first layer's input.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +28,18 @@ pub struct EmbeddingSpec {
     pub token_types: usize,
     /// The norm of the sum.
     pub norm: Option<NormSpec>,
+    /// What is projected to the model's width, where `width` is another.
+    pub projection: Projection,
+}
+
+/// What of narrow embeddings is projected to the model's width.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Projection {
+    /// The sum, behind its norm, with a bias (ELECTRA, ALBERT).
+    OfSum,
+    /// Word embeddings, without a bias, before positions of the model's width are added
+    /// (OPT-350M).
+    OfWords,
 }
 
 /// Where the vectors come from that are added for positions.
@@ -62,6 +87,45 @@ pub enum Sinusoids {
 }
 
 impl EmbeddingSpec {
+    /// Word embeddings as they are, and nothing else.
+    pub const fn words(width: usize) -> Self {
+        Self {
+            width,
+            scale: 1.0,
+            positions: Positions::None,
+            token_types: 0,
+            norm: None,
+            projection: Projection::OfSum,
+        }
+    }
+
+    /// Words and a table of positions for texts of `longest` tokens, behind `first` rows that no
+    /// token takes.
+    pub const fn learned(width: usize, longest: usize, first: usize) -> Self {
+        Self {
+            positions: Positions::Learned {
+                // More than any file holds, where it saturates.
+                rows: longest.saturating_add(first),
+                first,
+                counting: Counting::All,
+            },
+            ..Self::words(width)
+        }
+    }
+
+    /// Width of the position table, where the model has this one.
+    pub const fn position_width(&self, d_model: usize) -> usize {
+        match self.projection {
+            Projection::OfSum => self.width,
+            Projection::OfWords => d_model,
+        }
+    }
+
+    /// Whether the projection has a bias.
+    pub const fn projection_has_bias(&self) -> bool {
+        matches!(self.projection, Projection::OfSum)
+    }
+
     /// The longest text, where a table limits it.
     pub fn limit(&self) -> Option<usize> {
         match self.positions {

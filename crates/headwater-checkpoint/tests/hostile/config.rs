@@ -158,7 +158,6 @@ fn unknown_model_type() {
 fn variants_that_would_give_wrong_numbers() {
     let variants = [
         ("position_embedding_type", json!("relative_key")),
-        ("is_decoder", json!(true)),
         ("add_cross_attention", json!(true)),
         ("pruned_heads", json!({"1": [0]})),
     ];

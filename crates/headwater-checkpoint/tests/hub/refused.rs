@@ -141,3 +141,29 @@ fn names_that_are_no_hub_ids() {
     }
     assert_eq!(server.take_requests(), []);
 }
+
+/// Somebody may have written the branch's file by hand, or taken it away.
+#[test]
+fn branches_with_an_end_of_line_and_without_a_file() {
+    let server = Server::start(MODEL, files());
+    let cache = tempfile::tempdir().unwrap();
+    let online = options(&server, &cache);
+    Checkpoint::open(MODEL, &online).unwrap();
+    let branch = cache.path().join("models--owner--small-bert/refs/main");
+    fs::write(&branch, format!("{COMMIT}\n")).unwrap();
+    let offline = HubOptions {
+        offline: Some(true),
+        ..online
+    };
+    assert_whole(&Checkpoint::open(MODEL, &offline).unwrap());
+
+    fs::remove_file(&branch).unwrap();
+    let error = refusal(MODEL, &offline);
+    let advice = format!("the commit \"{COMMIT}\" is there: give it as the revision");
+    assert!(error.to_string().contains(&advice), "{error}");
+    let named = HubOptions {
+        revision: Some(COMMIT.into()),
+        ..offline
+    };
+    assert_whole(&Checkpoint::open(MODEL, &named).unwrap());
+}
