@@ -130,6 +130,7 @@ const SUPPORT: [Support; 33] = [
     },
     Support {
         golden: true,
+        trained: &["bundled-llama"],
         ..support("llama", Kind::Decoder, Order::Before)
     },
     Support {
