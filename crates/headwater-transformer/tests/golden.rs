@@ -140,7 +140,13 @@ fn families_equal_transformers() {
             if !checkpoint.warnings().is_empty() {
                 wrong.push(format!("{name}, old {old}: {:?}", checkpoint.warnings()));
             }
-            for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
+            // BLOOM's code has √(2/π) of its tanh as 0.79788456; here it is not rounded.
+            let float64 = if name.starts_with("bloom") {
+                1e-9
+            } else {
+                1e-10
+            };
+            for (precision, tolerance) in [(Precision::F64, float64), (Precision::F32, 1e-4)] {
                 let found = hidden_states_deviation(&checkpoint, name, precision);
                 if found.of_largest.is_nan() || found.of_largest > tolerance {
                     wrong.push(format!("{name}, old {old}, {precision}: {found:?}"));
