@@ -418,9 +418,7 @@ impl ScopeDecomposition {
     /// `[batch, target, source]`.
     pub fn norms(&self) -> Tensor<3> {
         let shared = &self.shared;
-        if let (Parts::Heads(form), Some(host)) = (&self.parts, Host::of(&shared.weights))
-            && form.map.layer_norm().is_some()
-        {
+        if let (Parts::Heads(form), Some(host)) = (&self.parts, Host::of(&shared.weights)) {
             let own = match shared.own {
                 Own::Diagonal(_) => Some(self.preserving_norms()),
                 Own::Stream => None,

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use burn::tensor::Tensor;
+use headwater_kernels as kernels;
 use headwater_transformer::wiring::NormKind;
-use headwater_transformer::{MultiHeadAttention, Norm};
+use headwater_transformer::{HostFloats, MultiHeadAttention, Norm};
 
 use crate::diagonal::identity;
 
@@ -36,6 +37,14 @@ impl Fold {
                 NormKind::Layer => true,
                 NormKind::Rms => false,
             },
+        }
+    }
+
+    /// The same for the CPU's kernels, with the numbers of γ.
+    pub(crate) fn on_host<'a>(&self, weight: &'a HostFloats<1>) -> kernels::Fold<'a> {
+        kernels::Fold {
+            weight: weight.slice(),
+            centre: self.centre,
         }
     }
 
@@ -82,16 +91,6 @@ impl OutputMap {
             n_heads: self.n_heads,
             folds,
             by_head: OnceLock::new(),
-        }
-    }
-
-    /// The γ of the one layer norm behind W_O, if there is one norm or none and
-    /// it is of that kind: what the CPU's kernels have.
-    pub(crate) fn layer_norm(&self) -> Option<Option<&Tensor<1>>> {
-        match &self.folds[..] {
-            [] => Some(None),
-            [fold] if fold.centre => Some(Some(&fold.weight)),
-            _ => None,
         }
     }
 

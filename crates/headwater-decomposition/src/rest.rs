@@ -5,7 +5,7 @@
 //! digits: rows of which little is left are multiplied out.
 
 use burn::tensor::Tensor;
-use headwater_kernels::{self as kernels, Packed};
+use headwater_kernels::{self as kernels, Known, Matrix, Packed};
 use headwater_transformer::{FeedForward, Host, HostFloats, Linear};
 
 use crate::diagonal::Own;
@@ -26,14 +26,12 @@ pub(crate) fn attention(host: Host, shared: &Shared, output: &Tensor<3>) -> Tens
     let shape @ [_, _, d_model] = output.dims();
     let projection = &shared.attention.output;
     let own = shared.own_sum(host).map(|own| host.contiguous(&own));
-    let bias = match &projection.bias {
-        Some(bias) => host.contiguous(bias).slice().to_vec(),
-        None => vec![0.0; d_model],
-    };
+    let bias = projection.bias.as_ref().map(|bias| host.contiguous(bias));
     let (mut mixed, small) = kernels::rest(
         host.cpu(),
         host.contiguous(output).slice(),
-        &bias,
+        d_model,
+        bias.as_ref().map(HostFloats::slice),
         own.as_ref().map(HostFloats::slice),
         SMALL,
     );
@@ -79,8 +77,9 @@ pub(crate) fn feed_forward(
             let [by_scale, constant] = bias.through(host, &block.up);
             let scale = host.contiguous(&bias.scale);
             let before = before.pre_activation(host);
-            let known = [&by_scale, &constant].map(|known| known.as_slice());
-            let mut hidden = before.rest_times(mixed, known, scale.slice(), slope);
+            let known = [(&constant, None), (&by_scale, Some(scale.slice()))];
+            let known = known.map(|(vector, divisor)| Known { vector, divisor });
+            let mut hidden = before.rest_times(mixed, &known, slope);
             let kept = previous.sum(Sum::Preserving);
             let small = bias.small_rows(host, &kept, &previous.output);
             if !small.is_empty() {
@@ -123,7 +122,8 @@ impl BiasOfRows {
     fn through(&self, host: Host, up: &Linear) -> [Vec<f32>; 2] {
         let weight = host.contiguous(&up.weight);
         let times = |x: &Tensor<3>| {
-            kernels::rows_times_vector(host.cpu(), weight.slice(), host.contiguous(x).slice())
+            let weight = Matrix::rows(weight.slice(), weight.shape[1]);
+            kernels::rows_times_vector(host.cpu(), weight, host.contiguous(x).slice())
         };
         let constant = times(&self.constant);
         let constant = match &up.bias {

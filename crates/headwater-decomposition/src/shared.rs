@@ -1,16 +1,18 @@
 //! What all stages of a layer have in common: the attention that the parts
 //! start from, and what the CPU's kernels make of it once.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::Tensor;
-use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Transformed};
+use headwater_kernels::{self as kernels, HeadGram, HeadShape, HeadVectors, Matrix, Transformed};
 use headwater_transformer::wiring::{Part, Step};
-use headwater_transformer::{Host, HostFloats, Layer, LayerCapture, MultiHeadAttention, Sublayer};
+use headwater_transformer::{
+    Host, HostFloats, Layer, LayerCapture, MultiHeadAttention, Sublayer, band,
+};
 
 use crate::diagonal::{Diagonal, Own};
 use crate::form::HeadsForm;
-use crate::norm_map::OutputMap;
+use crate::norm_map::{Fold, OutputMap};
 use crate::{DecompositionOptions, Error, Segment};
 
 /// What all stages of a layer share.
@@ -23,17 +25,19 @@ pub(crate) struct Shared {
     pub(crate) weights: Tensor<4>,
     /// v of the key and value head that each head reads, `[batch, head, source, d_head]`.
     pub(crate) values: Tensor<4>,
+    /// v of each key and value head, `[batch, group, source, d_head]`.
+    pub(crate) group_values: Tensor<4>,
     pub(crate) own: Own,
     pub(crate) options: DecompositionOptions,
     /// The parts of attention alone.
     pub(crate) heads: Arc<HeadsForm>,
     /// What enters the first block, `[batch, target, d_model]`.
     pub(crate) input: Tensor<3>,
-    /// γ of the layer norm behind attention, where a scope has it before the
-    /// feed-forward block and no other norm.
-    pub(crate) norm: OnceLock<Tensor<1>>,
-    /// The Gram matrices of the transformed vectors, without and with that
-    /// norm, and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
+    /// What the norms behind attention do, in their order, as far as scopes have
+    /// them before the feed-forward block.
+    folds: Mutex<Vec<Fold>>,
+    /// The Gram matrices of the transformed vectors, behind 0, 1, … of those norms,
+    /// and Σ_h α^h_ii f^h(x_i), if they were made by the CPU's kernels.
     grams: OnceLock<Vec<HeadGram>>,
     own_weights: OnceLock<Vec<f32>>,
     own_sum: OnceLock<Tensor<3>>,
@@ -66,7 +70,8 @@ impl Shared {
             Some(before) => capture.state(layer.spec.last_step(before))?,
         };
         let weights = capture.attention_weights(step)?;
-        let values = attention.repeat_groups(capture.values(step)?);
+        let group_values = capture.values(step)?;
+        let values = attention.repeat_groups(group_values.clone());
         let own = match segment {
             Segment::CrossAttention => Own::Stream,
             _ => Own::Diagonal(Diagonal::new(weights.dims()[2])),
@@ -77,10 +82,11 @@ impl Shared {
             attention,
             weights,
             values,
+            group_values,
             own,
             options,
             input,
-            norm: OnceLock::new(),
+            folds: Mutex::default(),
             grams: OnceLock::new(),
             own_weights: OnceLock::new(),
             own_sum: OnceLock::new(),
@@ -94,15 +100,25 @@ impl Shared {
         HeadShape {
             batch,
             heads,
+            groups: self.group_values.dims()[1],
             d_head: self.values.dims()[3],
             targets,
             sources,
-            causal: self.attention.spec.band.ahead == Some(0),
+            band: band(self.attention.spec.band),
         }
     }
 
-    /// The Gram matrices of the transformed vectors, and behind them those with
-    /// the layer norm, if there is one. All are made in one pass, together with
+    /// Says that a scope has these norms behind attention. Scopes have more and more
+    /// of the same ones, and all say so before any Gram matrix is asked for.
+    pub(crate) fn reach(&self, folds: &[Fold]) {
+        let mut reached = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        if folds.len() > reached.len() {
+            *reached = folds.to_vec();
+        }
+    }
+
+    /// The Gram matrices of the transformed vectors, behind as many of the norms as
+    /// scopes have, from none on. All are made in one pass, together with
     /// what a target keeps of itself.
     pub(crate) fn grams(&self, host: Host) -> &[HeadGram] {
         self.grams.get_or_init(|| {
@@ -125,9 +141,12 @@ impl Shared {
         let [batch, _, targets, sources] = self.weights.dims();
         let maps = self.maps.get_or_init(|| {
             let weights = host.contiguous(&self.weights);
-            kernels::norm_maps(self.grams(host), weights.slice(), targets)
+            let pairs = self.grams(host).chunks(2);
+            pairs
+                .flat_map(|grams| kernels::norm_maps(grams, weights.slice(), targets))
+                .collect()
         });
-        let map = &maps[usize::from(!form.map.folds.is_empty())];
+        let map = &maps[form.map.folds.len()];
         let scale = form.scale.as_ref().map(|scale| host.contiguous(scale));
         let own = own.map(|own| host.contiguous(own));
         let norms = kernels::finished_map(
@@ -168,18 +187,29 @@ impl Shared {
     }
 
     fn transformed(&self, host: Host, with_grams: bool) -> Transformed {
-        let values = host.floats(&self.values);
+        let values = host.floats(&self.group_values);
         let shape = self.head_shape();
         let output = host.contiguous(&self.attention.output.weight);
-        let norm = self.norm.get().map(|norm| host.contiguous(norm));
+        let reached = self.folds.lock().unwrap_or_else(PoisonError::into_inner);
+        let weights: Vec<_> = reached
+            .iter()
+            .map(|fold| host.contiguous(&fold.weight))
+            .collect();
+        let folds: Vec<kernels::Fold<'_>> = (reached.iter().zip(&weights))
+            .map(|(fold, weight)| fold.on_host(weight))
+            .collect();
+        let families: Vec<usize> = match with_grams {
+            true => (0..=folds.len()).collect(),
+            false => Vec::new(),
+        };
         kernels::transformed(
             host.cpu(),
             shape,
             head_vectors(&values),
-            output.slice(),
+            Matrix::rows(output.slice(), output.shape[1]),
             self.own_weights(host),
-            norm.as_ref().map(HostFloats::slice),
-            with_grams,
+            &folds,
+            &families,
         )
     }
 }

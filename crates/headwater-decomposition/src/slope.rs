@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Tensor, activation};
-use headwater_kernels::{Curve, Packed};
+use headwater_kernels::{self as kernels, Curve, Packed};
 use headwater_transformer::{Activation, Host, PreActivation, apply_activation, curve, sigmoid};
 
 /// The slopes of a feed-forward block.
@@ -17,9 +17,44 @@ use headwater_transformer::{Activation, Host, PreActivation, apply_activation, c
 pub(crate) enum Slopes {
     /// Of a block without a gate.
     Plain(Slope),
-    /// a and c, behind the gate and behind what it is multiplied by,
+    /// a and c, behind the gate and behind what it is multiplied by.
+    Gated([GatedSlope; 2]),
+}
+
+/// One of the slopes of a gated block, as a tensor and packed, each made when it
+/// is first needed.
+#[derive(Debug)]
+pub(crate) struct GatedSlope {
     /// `[batch, target, d_ff]`.
-    Gated([Tensor<3>; 2]),
+    tensor: OnceLock<Tensor<3>>,
+    /// A row a target of all of the batch, and the shape of the tensor.
+    packed: OnceLock<Packed>,
+    host: Option<(Host, [usize; 3])>,
+}
+
+impl From<Tensor<3>> for GatedSlope {
+    fn from(slopes: Tensor<3>) -> Self {
+        Self {
+            tensor: OnceLock::from(slopes),
+            packed: OnceLock::new(),
+            host: None,
+        }
+    }
+}
+
+impl GatedSlope {
+    pub(crate) fn tensor(&self) -> Tensor<3> {
+        let unpack = || {
+            let (host, shape) = self.host.expect("it is packed if it is no tensor");
+            let packed = self.packed.get().expect("it is packed if it is no tensor");
+            host.tensor(packed.unpack(), shape)
+        };
+        self.tensor.get_or_init(unpack).clone()
+    }
+
+    pub(crate) fn packed(&self, host: Host) -> &Packed {
+        self.packed.get_or_init(|| pack(host, &self.tensor()))
+    }
 }
 
 impl Slopes {
@@ -27,7 +62,51 @@ impl Slopes {
     pub(crate) fn tensors(&self) -> Vec<Tensor<3>> {
         match self {
             Slopes::Plain(slope) => vec![slope.tensor()],
-            Slopes::Gated(slopes) => slopes.to_vec(),
+            Slopes::Gated(slopes) => slopes.iter().map(GatedSlope::tensor).collect(),
+        }
+    }
+
+    /// Of a gated block on the CPU, with the bias as a player.
+    pub(crate) fn of_gate(host: Host, curve: Curve, ends: [&PreActivation; 2]) -> Self {
+        let [u, v] = ends.map(|end| match end.packed_rows() {
+            Some(rows) => Arc::clone(rows),
+            None => Arc::new(pack(host, &end.tensor())),
+        });
+        let shape = ends[0].dims();
+        let (a, c) = kernels::gated_slopes(&u, &v, curve);
+        let slope = |packed: Packed| GatedSlope {
+            tensor: OnceLock::new(),
+            packed: OnceLock::from(packed),
+            host: Some((host, shape)),
+        };
+        Slopes::Gated([slope(a), slope(c)])
+    }
+
+    /// Packed, behind each of the maps into the block.
+    pub(crate) fn packed(&self, host: Host) -> Vec<&Packed> {
+        match self {
+            Slopes::Plain(slope) => vec![slope.packed(host)],
+            Slopes::Gated(slopes) => slopes.iter().map(|slope| slope.packed(host)).collect(),
+        }
+    }
+
+    /// The same for each member of the batch by itself.
+    pub(crate) fn by_member(
+        &self,
+        host: Host,
+        [batch, targets]: [usize; 2],
+    ) -> Vec<Vec<Cow<'_, Packed>>> {
+        let slopes = self.packed(host);
+        let of_member = |member: usize| {
+            let rows: Vec<usize> = (member * targets..(member + 1) * targets).collect();
+            let slopes = slopes.iter();
+            slopes
+                .map(|slopes| Cow::Owned(slopes.pick_rows(&rows)))
+                .collect()
+        };
+        match batch {
+            1 => vec![slopes.into_iter().map(Cow::Borrowed).collect()],
+            _ => (0..batch).map(of_member).collect(),
         }
     }
 }
@@ -78,22 +157,6 @@ impl Slope {
             Some(curve) => self.pre_activation(host).gates(curve),
             None => pack(host, &self.tensor()),
         })
-    }
-
-    /// The slopes packed for each member of the batch by itself.
-    pub(crate) fn by_member(
-        &self,
-        host: Host,
-        [batch, targets]: [usize; 2],
-    ) -> Vec<Cow<'_, Packed>> {
-        let slopes = self.packed(host);
-        if batch == 1 {
-            return vec![Cow::Borrowed(slopes)];
-        }
-        let rows = |member: usize| (member * targets..(member + 1) * targets).collect::<Vec<_>>();
-        (0..batch)
-            .map(|member| Cow::Owned(slopes.pick_rows(&rows(member))))
-            .collect()
     }
 
     /// The activation's curve, where slopes are taken from p by it.

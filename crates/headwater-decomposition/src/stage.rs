@@ -13,14 +13,14 @@ use burn::tensor::Tensor;
 use headwater_kernels as kernels;
 use headwater_transformer::wiring::{Part, Reads, Residual, Step};
 use headwater_transformer::{
-    FeedForward, Gate, Host, LayerCapture, Norm, PreActivation, Sublayer, apply_activation,
+    FeedForward, Gate, Host, LayerCapture, Norm, PreActivation, Sublayer, apply_activation, curve,
 };
 
 use crate::form::{ExpertWork, FeedForwardForm, Form, Work, maps_into, sloped};
 use crate::gate::{gated_secants, gated_slopes};
 use crate::rest;
 use crate::shared::{Shared, head_vectors};
-use crate::slope::{Slope, Slopes, secant};
+use crate::slope::{GatedSlope, Slope, Slopes, secant};
 use crate::{BiasTreatment, Error};
 
 /// A sum of the parts of every target.
@@ -218,10 +218,8 @@ impl Maker<'_> {
         }
         let scale = self.capture.norm_scale(step)?;
         let form = before.form.clone().norm(norm, &scale);
-        if let Form::Heads(heads) = &form
-            && let Some(Some(weight)) = heads.map.layer_norm()
-        {
-            self.shared.norm.get_or_init(|| weight.clone());
+        if let Form::Heads(heads) = &form {
+            self.shared.reach(&heads.map.folds);
         }
         let norm = norm.clone();
         self.push(step, previous, Made::Norm { norm, scale }, form)
@@ -252,9 +250,21 @@ fn work(
             let slopes = match &block.gate {
                 None => Slopes::Plain(plain_slope(shared, block, previous, p)),
                 Some(gate) => {
-                    let ends = [capture.gate()?, p.tensor()];
-                    let bias = || previous.sum(Sum::Bias);
-                    Slopes::Gated(slopes_of_gate(block, gate, treatment, ends, bias)?)
+                    let u = capture.gate()?;
+                    let plain = gate.limit.is_none() && gate.shift == 0.0;
+                    let host = Host::of(&previous.output).filter(|_| plain);
+                    let curve = curve(block.activation);
+                    match (host, curve, treatment) {
+                        (Some(host), Some(curve), BiasTreatment::Player) => {
+                            Slopes::of_gate(host, curve, [u, p])
+                        }
+                        _ => {
+                            let ends = [u.tensor(), p.tensor()];
+                            let bias = || previous.sum(Sum::Bias);
+                            let slopes = slopes_of_gate(block, gate, treatment, ends, bias)?;
+                            Slopes::Gated(slopes.map(GatedSlope::from))
+                        }
+                    }
                 }
             };
             Ok(Work::One(block.clone(), slopes))
@@ -531,7 +541,7 @@ pub(crate) fn weighted_values(
         host.cpu(),
         shape,
         host.contiguous(&shared.weights).slice(),
-        head_vectors(&host.floats(&shared.values)),
+        head_vectors(&host.floats(&shared.group_values)),
         rows,
         skip_own,
     );

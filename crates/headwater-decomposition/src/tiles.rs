@@ -10,11 +10,11 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{IndexingUpdateOp, Tensor};
-use headwater_kernels::{self as kernels, PairMaps};
+use headwater_kernels::{self as kernels, Matrix, Packed, PairMaps};
 use headwater_transformer::{Host, HostFloats, Linear, index_of};
 
 use crate::form::{ExpertWork, FeedForwardForm, Tail, Work, maps_into};
-use crate::norm_map::VECTOR_SCALE;
+use crate::norm_map::{Fold, VECTOR_SCALE};
 use crate::shared::{Shared, head_vectors};
 
 /// The feed-forward scopes of a layer that were asked for, computed in one pass.
@@ -117,66 +117,105 @@ impl FeedForwardMaps {
     fn on_host(&self, host: Host) -> Option<Vec<Tensor<3>>> {
         let shared = &self.shared;
         let [batch, heads, targets, sources] = shared.weights.dims();
-        let (block, slope) = self.form.plain()?;
-        let input_norm = self.form.input.map.layer_norm()?;
-        let (residual, tail_norm) = match &self.tail[..] {
-            [] => (None, None),
-            [Tail::Residual(form)] => (Some(form), None),
-            [Tail::Residual(form), Tail::Norm { fold, scale }] if fold.centre => {
-                (Some(form), Some((&fold.weight, scale)))
-            }
-            _ => return None,
+        let Work::One(block, slopes) = &self.form.work else {
+            return None;
         };
-        let residual_norm = match residual {
-            Some(form) => form.map.layer_norm()?,
+        // At most a norm on the output, the residual and a norm behind it.
+        let mut components = self.tail.iter().peekable();
+        let is_norm = |component: &&Tail| matches!(component, Tail::Norm { .. });
+        let output_norm = match components.next_if(is_norm) {
+            Some(Tail::Norm { fold, scale }) => Some((fold, scale)),
+            _ => None,
+        };
+        let residual = match components.next_if(|component| !is_norm(component)) {
+            Some(Tail::Residual(form)) => Some(form),
+            _ => None,
+        };
+        let last_norm = match components.next() {
+            Some(Tail::Norm { fold, scale }) if residual.is_some() => Some((fold, scale)),
+            Some(_) => return None,
             None => None,
         };
-        let vector = |norm: &Tensor<1>| host.contiguous(norm);
-        let scale_of = |scale: &Tensor<3>| host.contiguous(scale);
-        let output = host.contiguous(&self.form.input.map.output);
-        let [up, down] = [&block.up.weight, &block.down.weight].map(|map| host.contiguous(map));
-        let norm = input_norm.map(vector);
-        let residual_norm = residual_norm.map(vector);
-        let last_norm = tail_norm.map(|(weight, _)| vector(weight));
-        let scale = self.form.input.scale.as_ref().map(scale_of);
-        let residual_scale = residual.and_then(|form| form.scale.as_ref().map(scale_of));
-        let tail_scale = tail_norm.map(|(_, scale)| scale_of(scale));
-        let weights = host.contiguous(&shared.weights);
-        let values = host.floats(&shared.values);
-        let shape = shared.head_shape();
-        let slopes = slope.by_member(host, [batch, targets]);
-        let of_member = |scale: &Option<HostFloats<3>>, member: usize| {
-            let scale = scale.as_ref()?.slice();
-            Some(scale[member * targets..][..targets].to_vec())
+        if components.next().is_some() {
+            return None;
+        }
+        let on_host = |folds: &[Fold]| -> Vec<HostFloats<1>> {
+            let weights = folds.iter().map(|fold| host.contiguous(&fold.weight));
+            weights.collect()
         };
-        let scales: Vec<[Option<Vec<f32>>; 3]> = (0..batch)
-            .map(|member| {
-                [&scale, &residual_scale, &tail_scale].map(|scale| of_member(scale, member))
-            })
+        let input = &self.form.input;
+        let none = Vec::new();
+        let of_residual = residual.map_or(&none, |form| &form.map.folds);
+        let of_tail: Vec<Fold> = [output_norm, last_norm]
+            .into_iter()
+            .flatten()
+            .map(|(fold, _)| fold.clone())
+            .collect();
+        let gammas = [&input.map.folds, of_residual, &of_tail].map(|folds| on_host(folds));
+        let [folds, residual_folds, tail_folds] = [&input.map.folds, of_residual, &of_tail];
+        let [folds, residual_folds, tail_folds]: [Vec<kernels::Fold<'_>>; 3] = [
+            (folds, &gammas[0]),
+            (residual_folds, &gammas[1]),
+            (tail_folds, &gammas[2]),
+        ]
+        .map(|(folds, gammas)| {
+            let folds = folds.iter().zip(gammas);
+            folds.map(|(fold, gamma)| fold.on_host(gamma)).collect()
+        });
+        let scale_of = |scale: &Tensor<3>| host.contiguous(scale);
+        let output = host.contiguous(&input.map.output);
+        let hidden: Vec<HostFloats<2>> = maps_into(block)
+            .map(|map| host.contiguous(&map.weight))
+            .collect();
+        let hidden: Vec<Matrix<'_>> = hidden.iter().map(matrix).collect();
+        let down = host.contiguous(&block.down.weight);
+        let scales = [
+            input.scale.as_ref(),
+            output_norm.map(|(_, scale)| scale),
+            residual.and_then(|form| form.scale.as_ref()),
+            last_norm.map(|(_, scale)| scale),
+        ]
+        .map(|scale| scale.map(scale_of));
+        let weights = host.contiguous(&shared.weights);
+        let values = host.floats(&shared.group_values);
+        let shape = shared.head_shape();
+        let slopes = slopes.by_member(host, [batch, targets]);
+        let slopes: Vec<Vec<&Packed>> = (slopes.iter())
+            .map(|slopes| slopes.iter().map(|slopes| &**slopes).collect())
             .collect();
         let size = heads * targets * sources;
         let sequences: Vec<PairMaps<'_>> = (0..batch)
-            .map(|member| PairMaps {
-                shape,
-                sequence: member,
-                values: head_vectors(&values),
-                weights: &weights.slice()[member * size..][..size],
-                slope: &slopes[member],
-                scale: scales[member][0].as_deref(),
-                residual_scale: scales[member][1].as_deref(),
-                tail_scale: scales[member][2].as_deref(),
+            .map(|member| {
+                let [scale, output_scale, residual_scale, tail_scale] =
+                    scales.each_ref().map(|scale| {
+                        let scale = scale.as_ref();
+                        scale.map(|scale| &scale.slice()[member * targets..][..targets])
+                    });
+                PairMaps {
+                    shape,
+                    sequence: member,
+                    values: head_vectors(&values),
+                    weights: &weights.slice()[member * size..][..size],
+                    slopes: &slopes[member],
+                    scale,
+                    output_scale,
+                    residual_scale,
+                    tail_scale,
+                }
             })
             .collect();
+        let mut of_tail = tail_folds.into_iter();
         let maps = kernels::FeedForwardMaps {
-            output: output.slice(),
-            norm: norm.as_ref().map(HostFloats::slice),
-            up: up.slice(),
-            down: down.slice(),
+            output: matrix(&output),
+            folds: &folds,
+            hidden: &hidden,
+            down: matrix(&down),
             tail: kernels::Tail {
+                output: output_norm.and_then(|_| of_tail.next()),
                 residual: residual.map(|_| kernels::Residual {
-                    norm: residual_norm.as_ref().map(HostFloats::slice),
+                    folds: &residual_folds,
                 }),
-                norm: last_norm.as_ref().map(HostFloats::slice),
+                norm: last_norm.and_then(|_| of_tail.next()),
             },
         };
         let mut members = maps.norms(&sequences);
@@ -354,6 +393,10 @@ fn rows_through(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     x.reshape([sources * targets, input])
         .matmul(map.weight.clone().transpose())
         .reshape([sources, targets, output])
+}
+
+fn matrix(weight: &HostFloats<2>) -> Matrix<'_> {
+    Matrix::rows(weight.slice(), weight.shape[1])
 }
 
 /// What all tiles of a block of sources share.

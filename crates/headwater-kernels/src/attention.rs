@@ -6,34 +6,25 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::curve::exp;
 use crate::packed::Pack;
 use crate::shared::{Shared, Unwritten, filled, written};
+use crate::softmax::{Row, ScoreTerms};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::{Cpu, HeadShape, HeadVectors};
 
-/// What is added to the scores: for source s of target t of sequence b the
-/// number at `b·batch_stride + t·target_stride + s`.
-#[derive(Debug, Clone, Copy)]
-pub struct ScoreBias<'a> {
-    /// The numbers.
-    pub data: &'a [f32],
-    /// From one sequence to the next; 0 if all have the same.
-    pub batch_stride: usize,
-    /// From one target to the next; 0 if all have the same.
-    pub target_stride: usize,
-}
-
-/// `softmax(q kᵀ / √d_head + bias) v`: the softmax, `[batch, head, target,
-/// source]`, if it is kept, and the result, `[batch, target, head · d_head]`.
+/// `softmax(terms(q kᵀ)) v`: the softmax, `[batch, head, target, source]`, if it
+/// is kept, and the result, `[batch, target, head · d_head]`.
+///
+/// `query` has `heads` heads, `key` and `value` have `groups`. A target sees the
+/// sources in its band.
 ///
 /// # Panics
-/// Something has another size.
+/// Something has another size, or a target sees no source at all.
 pub fn attention(
     cpu: Cpu,
     shape: HeadShape,
     [query, key, value]: [HeadVectors<'_>; 3],
-    bias: Option<ScoreBias<'_>>,
+    terms: &ScoreTerms<'_>,
     keep_weights: bool,
 ) -> (Option<Vec<f32>>, Vec<f32>) {
     let HeadShape {
@@ -51,18 +42,19 @@ pub fn attention(
             vec![0.0; rows * heads * d_head],
         );
     }
-    query.check(shape, targets);
-    key.check(shape, sources);
-    value.check(shape, sources);
-    if let Some(bias) = &bias {
-        let last = (batch - 1) * bias.batch_stride + (targets - 1) * bias.target_stride;
-        assert!(last + sources <= bias.data.len(), "a bias for each pair");
-    }
+    shape.check();
+    query.check(shape, heads, targets);
+    key.check(shape, shape.groups, sources);
+    value.check(shape, shape.groups, sources);
+    terms.check(shape);
+    // The first source that a target sees rises with it.
+    let of_last = shape.band.sources(targets - 1, sources);
+    assert!(!of_last.is_empty(), "a source for each target");
     let context = |weights| {
-        let from = From::Scores {
+        let from = Weights::Scores {
             query,
             key,
-            bias,
+            terms,
             weights,
         };
         each_head(cpu, shape, from, value, rows)
@@ -108,7 +100,8 @@ pub fn weighted_sums(
     if rows.len() * heads * d_head * sources == 0 {
         return vec![0.0; rows.len() * heads * d_head];
     }
-    value.check(shape, sources);
+    shape.check();
+    value.check(shape, shape.groups, sources);
     assert_eq!(weights.len(), batch * heads * targets * sources);
     let last = rows.last().copied();
     assert!(rows.is_sorted() && last < Some(batch * targets), "a target");
@@ -116,7 +109,7 @@ pub fn weighted_sums(
         !skip_own || targets == sources,
         "the sources are the targets"
     );
-    let from = From::Weights {
+    let from = Weights::Given {
         weights,
         rows,
         skip_own,
@@ -126,14 +119,14 @@ pub fn weighted_sums(
 
 /// Where weights come from.
 #[derive(Clone, Copy)]
-enum From<'a> {
+enum Weights<'a> {
     Scores {
         query: HeadVectors<'a>,
         key: HeadVectors<'a>,
-        bias: Option<ScoreBias<'a>>,
+        terms: &'a ScoreTerms<'a>,
         weights: Option<Shared>,
     },
-    Weights {
+    Given {
         weights: &'a [f32],
         rows: &'a [usize],
         skip_own: bool,
@@ -143,7 +136,7 @@ enum From<'a> {
 fn each_head(
     cpu: Cpu,
     shape: HeadShape,
-    from: From<'_>,
+    from: Weights<'_>,
     value: HeadVectors<'_>,
     rows: usize,
 ) -> Vec<f32> {
@@ -170,7 +163,7 @@ fn each_head(
 
 struct Head<'a> {
     shape: HeadShape,
-    from: From<'a>,
+    from: Weights<'a>,
     value: HeadVectors<'a>,
     context: Shared,
     sequence: usize,
@@ -204,14 +197,13 @@ impl WithSimd for Head<'_> {
         let mut context = vec![0.0_f32; block * width];
         for start in (0..targets).step_by(block) {
             let count = block.min(targets - start);
-            let visible = match self.shape.causal {
-                true => (self.target(rows_here.start + start + count - 1) + 1).min(sources),
-                false => sources,
-            };
+            let (first, last) = (rows_here.start + start, rows_here.start + start + count - 1);
+            let of_block = self.target(first)..self.target(last) + 1;
+            let seen = self.shape.band.of_targets(&of_block, sources);
             match self.from {
-                From::Scores {
+                Weights::Scores {
                     query,
-                    bias,
+                    terms,
                     weights,
                     ..
                 } => {
@@ -225,7 +217,7 @@ impl WithSimd for Head<'_> {
                             let from = row * query.token_stride + inner;
                             query_row[..depth].copy_from_slice(&query_rows[from..from + depth]);
                         }
-                        for panel in 0..visible.div_ceil(width) {
+                        for panel in seen.start / width..seen.end.div_ceil(width) {
                             let source = panel * width;
                             let right = Right {
                                 first: keys[(panel * d_head + inner) * width..][..depth * width]
@@ -250,7 +242,16 @@ impl WithSimd for Head<'_> {
                         }
                     }
                     for (row, target) in (start..start + count).enumerate() {
-                        self.softmax(simd, target, bias, &mut rows[row * STRIDE..], block);
+                        let scores = Row {
+                            sequence: self.sequence,
+                            head: self.head,
+                            target,
+                            seen: self.shape.band.sources(target, sources),
+                            sources,
+                            scores: &mut rows[row * STRIDE..],
+                            stride: block * STRIDE,
+                        };
+                        scores.softmax(simd, terms);
                         let Some(weights) = weights else { continue };
                         // SAFETY: `attention` keeps the memory until all tasks are done,
                         // and no other task has this head of this sequence.
@@ -261,7 +262,7 @@ impl WithSimd for Head<'_> {
                         }
                     }
                 }
-                From::Weights {
+                Weights::Given {
                     weights, skip_own, ..
                 } => {
                     for row in 0..count {
@@ -278,8 +279,9 @@ impl WithSimd for Head<'_> {
                 }
             }
             for (panel, values) in values.chunks_exact(sources * width).enumerate() {
-                for first in strips(visible) {
-                    let depth = DEPTH.min(visible - first);
+                let first_strip = seen.start / DEPTH * DEPTH;
+                for first in (first_strip..seen.end).step_by(DEPTH) {
+                    let depth = DEPTH.min(seen.end - first);
                     let right = Right {
                         first: values[first * width..][..depth * width].as_ptr(),
                         stride: width,
@@ -289,7 +291,7 @@ impl WithSimd for Head<'_> {
                         let tile = Tile {
                             first: context[row * width..].as_mut_ptr(),
                             stride: width,
-                            accumulate: first > 0,
+                            accumulate: first > first_strip,
                         };
                         let left = Left::Copied(left.as_ptr());
                         let count = tile_rows.min(count - row);
@@ -330,8 +332,8 @@ impl Head<'_> {
         let targets = self.shape.targets;
         let first = self.sequence * targets;
         match self.from {
-            From::Scores { .. } => first..first + targets,
-            From::Weights { rows, .. } => {
+            Weights::Scores { .. } => first..first + targets,
+            Weights::Given { rows, .. } => {
                 let before = |end| rows.partition_point(|&row| row < end);
                 before(first)..before(first + targets)
             }
@@ -341,8 +343,8 @@ impl Head<'_> {
     /// The target within its sequence that a row of the result is of.
     fn target(&self, row: usize) -> usize {
         let row = match self.from {
-            From::Scores { .. } => row,
-            From::Weights { rows, .. } => rows[row],
+            Weights::Scores { .. } => row,
+            Weights::Given { rows, .. } => rows[row],
         };
         row - self.sequence * self.shape.targets
     }
@@ -363,7 +365,7 @@ impl Head<'_> {
         let HeadShape {
             d_head, sources, ..
         } = self.shape;
-        let values = self.value.of(self.sequence, self.head);
+        let values = self.value.of(self.sequence, self.shape.group(self.head));
         let mut packed = vec![0.0; d_head.div_ceil(width) * sources * width];
         for (panel, packed) in packed.chunks_exact_mut(sources * width).enumerate() {
             let column = panel * width;
@@ -380,13 +382,13 @@ impl Head<'_> {
     #[inline(always)]
     fn packed_keys<S: Simd>(&self, simd: S) -> Vec<f32> {
         let width = 2 * S::F32_LANES;
-        let From::Scores { key, .. } = self.from else {
+        let Weights::Scores { key, .. } = self.from else {
             return Vec::new();
         };
         let HeadShape {
             d_head, sources, ..
         } = self.shape;
-        let keys = key.of(self.sequence, self.head);
+        let keys = key.of(self.sequence, self.shape.group(self.head));
         let mut packed = Unwritten::new(sources.div_ceil(width) * d_head * width);
         let panels = packed.as_slice().chunks_exact_mut(d_head * width);
         for (panel, packed) in panels.enumerate() {
@@ -408,72 +410,5 @@ impl Head<'_> {
         // SAFETY: `Pack` writes every number of `kept` sources; where that is not all
         // of a panel, it is filled before.
         unsafe { packed.written() }
-    }
-
-    /// Scores of a target to weights, in place; 0 behind the visible sources.
-    ///
-    /// `rows` begins with the target's first strip, of `block` targets each.
-    #[inline(always)]
-    fn softmax<S: Simd>(
-        &self,
-        simd: S,
-        target: usize,
-        bias: Option<ScoreBias<'_>>,
-        rows: &mut [f32],
-        block: usize,
-    ) {
-        let HeadShape {
-            d_head, sources, ..
-        } = self.shape;
-        let width = 2 * S::F32_LANES;
-        let visible = match self.shape.causal {
-            true => (target + 1).min(sources),
-            false => sources,
-        };
-        let bias = bias.map(|bias| {
-            let at = self.sequence * bias.batch_stride + target * bias.target_stride;
-            &bias.data[at..][..visible]
-        });
-        let scale = simd.splat_f32s(1.0 / (d_head as f32).sqrt());
-        let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
-        for first in strips(sources) {
-            let kept = DEPTH.min(sources - first);
-            let row = &mut rows[strip(first, block)..][..kept.next_multiple_of(width)];
-            let seen = visible.saturating_sub(first).min(kept);
-            row[seen..].fill(f32::NEG_INFINITY);
-            let vectors = S::as_mut_simd_f32s(row).0;
-            if let Some(bias) = bias {
-                let bias = bias.get(first..first + seen).unwrap_or(&[]);
-                for (vector, bias) in vectors.iter_mut().zip(bias.chunks(S::F32_LANES)) {
-                    let bias = match S::as_simd_f32s(bias).0.first() {
-                        Some(&whole) => whole,
-                        None => simd.partial_load_f32s(bias),
-                    };
-                    *vector = simd.mul_add_f32s(*vector, scale, bias);
-                    largest = simd.max_f32s(largest, *vector);
-                }
-            } else {
-                for vector in vectors {
-                    *vector = simd.mul_f32s(*vector, scale);
-                    largest = simd.max_f32s(largest, *vector);
-                }
-            }
-        }
-        let largest = simd.splat_f32s(simd.reduce_max_f32s(largest));
-        let mut sum = simd.splat_f32s(0.0);
-        for first in strips(sources) {
-            let kept = DEPTH.min(sources - first).next_multiple_of(width);
-            for vector in S::as_mut_simd_f32s(&mut rows[strip(first, block)..][..kept]).0 {
-                *vector = exp(simd, simd.sub_f32s(*vector, largest));
-                sum = simd.add_f32s(sum, *vector);
-            }
-        }
-        let factor = simd.splat_f32s(1.0 / simd.reduce_sum_f32s(sum));
-        for first in strips(sources) {
-            let kept = DEPTH.min(sources - first).next_multiple_of(width);
-            for vector in S::as_mut_simd_f32s(&mut rows[strip(first, block)..][..kept]).0 {
-                *vector = simd.mul_f32s(*vector, factor);
-            }
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! all pairs of tokens, and no combination.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -196,21 +197,16 @@ impl WithSimd for Forms<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let HeadShape {
-            sources, causal, ..
-        } = self.grams[0].shape;
-        let seen = match causal {
-            // Nothing flows to a target from what comes behind it; weights
-            // there are zeros.
-            true => (self.first + self.count)
-                .next_multiple_of(S::F32_LANES)
-                .min(sources),
-            false => sources,
-        };
-        self.bring_near(simd, seen);
+        let HeadShape { sources, band, .. } = self.grams[0].shape;
+        // Nothing flows to a target from what it does not see; weights there
+        // are zeros.
+        let seen = band.of_targets(&(self.first..self.first + self.count), sources);
+        let first = seen.start / S::F32_LANES * S::F32_LANES;
+        let seen = first..seen.end.next_multiple_of(S::F32_LANES).min(sources);
+        self.bring_near(simd, &seen);
         match self.grams.len() {
-            1 => self.of_families::<S, 1>(simd, seen),
-            _ => self.of_families::<S, 2>(simd, seen),
+            1 => self.of_families::<S, 1>(simd, &seen),
+            _ => self.of_families::<S, 2>(simd, &seen),
         }
     }
 }
@@ -218,7 +214,7 @@ impl WithSimd for Forms<'_> {
 impl Forms<'_> {
     /// Brings weights together.
     #[inline(always)]
-    fn bring_near<S: Simd>(&mut self, _: S, seen: usize) {
+    fn bring_near<S: Simd>(&mut self, _: S, seen: &Range<usize>) {
         let HeadShape { heads, sources, .. } = self.grams[0].shape;
         let lanes = S::F32_LANES;
         let layout = Near { lanes, heads };
@@ -226,8 +222,9 @@ impl Forms<'_> {
             for row in 0..self.count {
                 let map = self.sequence * heads + head;
                 let at = (map * self.targets + self.first + row) * sources;
-                let (vectors, rest) = S::as_simd_f32s(&self.weights[at..at + seen]);
-                let place = layout.place(row, head);
+                let (vectors, rest) =
+                    S::as_simd_f32s(&self.weights[at + seen.start..at + seen.end]);
+                let place = layout.place(row, head) + seen.start / lanes * layout.stride();
                 for (index, &vector) in vectors.iter().enumerate() {
                     let near = &mut self.near[place + index * layout.stride()..][..lanes];
                     S::as_mut_simd_f32s(near).0[0] = vector;
@@ -244,7 +241,7 @@ impl Forms<'_> {
     // Indices, not iterators: the compiler keeps only arrays that it can take
     // apart in registers.
     #[allow(clippy::needless_range_loop)]
-    fn of_families<S: Simd, const N: usize>(&mut self, simd: S, seen: usize) {
+    fn of_families<S: Simd, const N: usize>(&mut self, simd: S, seen: &Range<usize>) {
         let HeadShape { heads, sources, .. } = self.grams[0].shape;
         let lanes = S::F32_LANES;
         let width = 2 * lanes;
@@ -253,7 +250,7 @@ impl Forms<'_> {
         let blocks = sources.div_ceil(width);
         let unscale = simd.splat_f32s(1.0 / VECTOR_SCALE);
         let row_of = |row: usize| (self.sequence * self.targets + self.first + row) * sources;
-        for source in (0..seen).step_by(lanes) {
+        for source in seen.clone().step_by(lanes) {
             let place = (self.sequence * blocks + source / width) * pairs * width + source % width;
             let mut gram = [std::ptr::null(); N];
             for family in 0..N {
@@ -314,9 +311,13 @@ impl Forms<'_> {
         }
         for map in self.maps {
             for row in 0..self.count {
-                // SAFETY: `norm_maps` keeps the memory until all tasks are done, and
-                // no other task has this target.
-                filled(unsafe { map.part(row_of(row) + seen, sources - seen) }, 0.0);
+                let [before, behind] = [(0, seen.start), (seen.end, sources - seen.end)];
+                for (start, length) in [before, behind] {
+                    // SAFETY: `norm_maps` keeps the memory until all tasks are done, and
+                    // no other task has this target.
+                    let unseen = unsafe { map.part(row_of(row) + start, length) };
+                    filled(unseen, 0.0);
+                }
             }
         }
     }

@@ -138,6 +138,18 @@ impl Vectors {
         }
     }
 
+    /// `u = u · γ`, a γ for each output.
+    #[inline(always)]
+    pub(crate) fn scale<S: Simd>(self, simd: S, u: &mut [f32], weight: &[f32]) {
+        let stride = self.stride(2 * S::F32_LANES);
+        for (u, &factor) in u.chunks_exact_mut(stride).zip(weight) {
+            let factor = simd.splat_f32s(factor);
+            for u in S::as_mut_simd_f32s(u).0 {
+                *u = simd.mul_f32s(*u, factor);
+            }
+        }
+    }
+
     /// Sums of products in the order of a Gram matrix, all of which is written.
     pub(crate) fn pairs(
         self,

@@ -10,23 +10,28 @@ use std::mem::MaybeUninit;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::folds;
 use crate::head_products::Vectors;
 use crate::packed::Pack;
 use crate::scratch::Scratch;
 use crate::shared::{Shared, Unwritten, filled, written_in_parts};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
-use crate::{Cpu, HeadGram, HeadShape, HeadVectors};
+use crate::{Cpu, Fold, HeadGram, HeadShape, HeadVectors, Matrix};
 
 /// Squares underflow float32 below 1e-19, long before the vectors of small
 /// attention weights do. Whatever is squared is scaled by this power of two
 /// first, exactly, and its norm divided by it.
 pub const VECTOR_SCALE: f32 = (1_u32 << 30) as f32;
 
+/// Gram matrices that can be asked for at once: of attention, and behind the norm
+/// on its output, the one behind its residual and the feed-forward block's.
+pub const FAMILIES: usize = 4;
+
 /// What [`transformed`] computes.
 #[derive(Debug)]
 pub struct Transformed {
-    /// The Gram matrices of U and, if a γ was given, of `γ ⊙ (U − mean(U))`.
+    /// The Gram matrices of U behind as many folds as were asked for, each.
     pub grams: Vec<HeadGram>,
     /// `Σ_h α^h_ii U^h_i`, `[batch, source, d_model]`, if own weights were given.
     pub own: Option<Vec<f32>>,
@@ -34,21 +39,23 @@ pub struct Transformed {
 
 /// Passes over the transformed vectors `U^h_j = v^h_j W_O^h` of all sources once.
 ///
-/// `output` is W_O, `[d_model, head · d_head]`; `own_weights` α_ii, `[batch,
-/// head, source]`; `norm` the γ of a layer norm behind attention. Gram matrices
-/// are made only if `with_grams`. 2·source·d_model² FLOPs a sequence, and
-/// source·head²·d_model for each Gram matrix.
+/// `values` has `groups` heads; `output` is W_O, `[d_model, head · d_head]`;
+/// `own_weights` α_ii, `[batch, head, source]`; `folds` what normalizations
+/// behind attention do, in their order. For each number n of `grams`, which
+/// rise, there is a Gram matrix of U behind the first n folds.
+/// 2·source·d_model² FLOPs a sequence, and source·head²·d_model for each Gram
+/// matrix.
 ///
 /// # Panics
-/// Sizes that do not fit together.
+/// Sizes that do not fit together, or more Gram matrices than [`FAMILIES`].
 pub fn transformed(
     cpu: Cpu,
     shape: HeadShape,
     values: HeadVectors<'_>,
-    output: &[f32],
+    output: Matrix<'_>,
     own_weights: Option<&[f32]>,
-    norm: Option<&[f32]>,
-    with_grams: bool,
+    folds: &[Fold<'_>],
+    grams: &[usize],
 ) -> Transformed {
     let HeadShape {
         batch,
@@ -58,28 +65,30 @@ pub fn transformed(
         ..
     } = shape;
     let inner = heads * d_head;
-    let d_model = output.len() / inner;
-    assert_eq!(output.len(), d_model * inner, "whole rows of W_O");
-    assert!(norm.is_none_or(|norm| norm.len() == d_model), "one γ each");
+    let d_model = output.outputs();
+    assert_eq!(output.inputs(), inner, "whole rows of W_O");
+    let folds = &folds[..grams.last().copied().unwrap_or(0)];
+    let fits = folds.iter().all(|fold| fold.weight.len() == d_model);
+    assert!(fits, "one γ each");
+    let rise = grams.windows(2).all(|pair| pair[0] < pair[1]);
+    assert!(
+        rise && grams.len() <= FAMILIES,
+        "numbers of folds that rise"
+    );
     assert!(
         own_weights.is_none_or(|own| own.len() == batch * heads * sources),
         "one weight each"
     );
-    values.check(shape, sources);
+    shape.check();
+    values.check(shape, shape.groups, sources);
     let width = cpu.width();
     let blocks = sources.div_ceil(width);
     let values = packed_values(cpu, shape, values);
+    let of_groups = shape.groups * d_head;
     let pairs = heads * (heads + 1) / 2;
-    let kinds = match (with_grams, norm) {
-        (false, _) => 0,
-        (true, None) => 1,
-        (true, Some(_)) => 2,
-    };
+    let kinds = grams.len();
     let gram = batch * blocks * pairs * width;
-    let means = match norm {
-        Some(_) if with_grams => column_means(cpu, output, inner),
-        _ => Vec::new(),
-    };
+    let means = folds::means(cpu, output, folds);
     // Parts of the outputs are summed by themselves, however many threads there are.
     let mut parts = Unwritten::new(PARTS * kinds * gram);
     let mut own = own_weights.map(|_| Unwritten::new(batch * sources * d_model));
@@ -95,7 +104,7 @@ pub fn transformed(
                 let place = sequence * blocks + block;
                 Block {
                     shape,
-                    values: &values[place * inner * width..][..inner * width],
+                    values: &values[place * of_groups * width..][..of_groups * width],
                     own_weights,
                     means: &means,
                     d_model,
@@ -113,7 +122,8 @@ pub fn transformed(
             cpu.run(Blocks {
                 shape,
                 output,
-                norm,
+                folds,
+                families: grams,
                 outputs: (part * d_model / PARTS, (part + 1) * d_model / PARTS),
                 blocks: (first..(first + BLOCKS).min(blocks))
                     .map(of_block)
@@ -150,19 +160,19 @@ pub fn transformed(
 /// Parts of the outputs that are summed separately.
 const PARTS: usize = 4;
 
-/// Values as `[sequence][block of sources][head · d_head][source of the block]`,
+/// Values as `[sequence][block of sources][group · d_head][source of the block]`,
 /// scaled by [`VECTOR_SCALE`].
 fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32> {
     let width = cpu.width();
     let HeadShape {
         batch,
-        heads,
+        groups,
         d_head,
         sources,
         ..
     } = shape;
     let blocks = sources.div_ceil(width);
-    let inner = heads * d_head;
+    let inner = groups * d_head;
     let pack = |place: usize, packed: &mut [MaybeUninit<f32>]| {
         let (sequence, first) = (place / blocks, place % blocks * width);
         let count = width.min(sources - first);
@@ -180,54 +190,13 @@ fn packed_values(cpu: Cpu, shape: HeadShape, values: HeadVectors<'_>) -> Vec<f32
                 width,
             });
         }
-        // SAFETY: `Pack` writes every number of `count` sources of each head; where
+        // SAFETY: `Pack` writes every number of `count` sources of each group; where
         // that is not all of the block, it is filled before.
         let packed = unsafe { packed.assume_init_mut() };
         packed.iter_mut().for_each(|value| *value *= VECTOR_SCALE);
     };
     // SAFETY: as said above, all of a block is written.
     unsafe { written_in_parts(batch * blocks, inner * width, pack) }
-}
-
-/// The mean of every column of W_O: what the mean of U is made of.
-fn column_means(cpu: Cpu, output: &[f32], inner: usize) -> Vec<f32> {
-    struct Means<'a> {
-        output: &'a [f32],
-        inner: usize,
-        first: usize,
-        means: &'a mut [f32],
-    }
-    impl WithSimd for Means<'_> {
-        type Output = ();
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) {
-            self.means.fill(0.0);
-            let rows = self.output.chunks_exact(self.inner);
-            let count = rows.len() as f32;
-            for row in rows {
-                for (sum, &value) in self.means.iter_mut().zip(&row[self.first..]) {
-                    *sum += value;
-                }
-            }
-            self.means.iter_mut().for_each(|sum| *sum /= count);
-        }
-    }
-    /// Columns of a task.
-    const COLUMNS: usize = 256;
-    let mut means = vec![0.0; inner];
-    means
-        .par_chunks_mut(COLUMNS)
-        .enumerate()
-        .for_each(|(chunk, means)| {
-            let first = chunk * COLUMNS;
-            cpu.run(Means {
-                output,
-                inner,
-                first,
-                means,
-            });
-        });
-    means
 }
 
 /// The sums of the parts of a Gram matrix.
@@ -253,8 +222,10 @@ const BLOCKS: usize = 8;
 /// A part of the outputs for some blocks of sources.
 struct Blocks<'a> {
     shape: HeadShape,
-    output: &'a [f32],
-    norm: Option<&'a [f32]>,
+    output: Matrix<'a>,
+    folds: &'a [Fold<'a>],
+    /// Behind how many folds there is a Gram matrix.
+    families: &'a [usize],
     outputs: (usize, usize),
     blocks: Vec<Block<'a>>,
 }
@@ -262,16 +233,18 @@ struct Blocks<'a> {
 /// A block of sources.
 struct Block<'a> {
     shape: HeadShape,
-    /// `[head · d_head][source of the block]`.
+    /// `[group · d_head][source of the block]`.
     values: &'a [f32],
     own_weights: Option<&'a [f32]>,
-    means: &'a [f32],
+    /// The mean of every column of W_O behind each fold's predecessors; empty
+    /// where a fold does not centre.
+    means: &'a [Vec<f32>],
     d_model: usize,
     sequence: usize,
     /// The block's first source.
     first: usize,
     /// Gram matrices of this block over the outputs of this task.
-    grams: [Option<&'a mut [MaybeUninit<f32>]>; 2],
+    grams: [Option<&'a mut [MaybeUninit<f32>]>; FAMILIES],
     own: Option<Shared>,
 }
 
@@ -314,7 +287,6 @@ impl WithSimd for Blocks<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let HeadShape { heads, d_head, .. } = self.shape;
-        let inner_width = heads * d_head;
         let width = 2 * S::F32_LANES;
         let tile_rows = tile::rows::<S>();
         let chunk = TILES * tile_rows;
@@ -330,14 +302,13 @@ impl WithSimd for Blocks<'_> {
             .map(|block| block.own_lanes(width))
             .collect();
         // No closures here: they are compiled for machines without vectors.
-        let mut means = Vec::with_capacity(self.blocks.len());
+        let mut means = Vec::with_capacity(self.blocks.len() * self.folds.len());
         for block in &self.blocks {
-            means.push(block.mean_lanes::<S>(simd));
+            for fold in 0..self.folds.len() {
+                means.push(block.mean_lanes::<S>(simd, fold));
+            }
         }
-        let kinds = (self.blocks.iter())
-            .map(|block| block.grams.iter().flatten().count())
-            .max()
-            .unwrap_or(0);
+        let kinds = self.families.len();
         let mut sums = Scratch::zeros(self.blocks.len() * kinds * vectors.sums(width));
         let mut own = Scratch::zeros(chunk * width);
         let (start, end) = self.outputs;
@@ -347,11 +318,10 @@ impl WithSimd for Blocks<'_> {
                 for inner in (0..d_head).step_by(DEPTH) {
                     let (strip, column) = strips.place(head, inner);
                     let depth = DEPTH.min(d_head - inner);
-                    for row in 0..rows {
-                        let from = (output + row) * inner_width + head * d_head + inner;
-                        weights[(strip * chunk + row) * STRIDE + column..][..depth]
-                            .copy_from_slice(&self.output[from..from + depth]);
-                    }
+                    let to = &mut weights[strip * chunk * STRIDE + column..];
+                    let from = head * d_head + inner;
+                    self.output
+                        .copy(simd, output, rows, from, depth, to, STRIDE);
                 }
             }
             for (index, block) in self.blocks.iter().enumerate() {
@@ -359,7 +329,7 @@ impl WithSimd for Blocks<'_> {
                     for inner in (0..d_head).step_by(DEPTH) {
                         let (strip, column) = strips.place(head, inner);
                         let depth = DEPTH.min(d_head - inner);
-                        let from = (head * d_head + inner) * width;
+                        let from = (self.shape.group(head) * d_head + inner) * width;
                         let right = Right {
                             first: block.values[from..][..depth * width].as_ptr(),
                             stride: width,
@@ -388,14 +358,18 @@ impl WithSimd for Blocks<'_> {
                         let own = &mut own[near * width..];
                         vectors.own_sums::<S>(simd, u, &own_weights[index], own);
                     }
-                    if kinds > 0 {
-                        let sums = &mut sums[place..][..vectors.sums(width)];
-                        vectors.multiply::<S>(simd, u, sums);
-                    }
-                    if let (2, Some(norm)) = (kinds, self.norm) {
-                        let norm = &norm[output + near..][..rows];
-                        vectors.normalize::<S>(simd, u, &means[index], norm);
-                        let sums = &mut sums[place + vectors.sums(width)..];
+                    let mut folded = 0;
+                    for (kind, &family) in self.families.iter().enumerate() {
+                        while folded < family {
+                            let means = &means[index * self.folds.len() + folded];
+                            let weight = &self.folds[folded].weight[output + near..][..rows];
+                            match self.folds[folded].centre {
+                                true => vectors.normalize::<S>(simd, u, means, weight),
+                                false => vectors.scale::<S>(simd, u, weight),
+                            }
+                            folded += 1;
+                        }
+                        let sums = &mut sums[place + kind * vectors.sums(width)..];
                         vectors.multiply::<S>(simd, u, &mut sums[..vectors.sums(width)]);
                     }
                 }
@@ -443,10 +417,11 @@ impl Block<'_> {
         lanes
     }
 
-    /// The mean of U over the outputs, `[head][source of the block]`.
+    /// The mean of U over the outputs, before a fold, `[head][source of the block]`.
     #[inline(always)]
-    fn mean_lanes<S: Simd>(&self, simd: S) -> Vec<f32> {
-        if self.means.is_empty() {
+    fn mean_lanes<S: Simd>(&self, simd: S, fold: usize) -> Vec<f32> {
+        let means = &self.means[fold];
+        if means.is_empty() {
             return Vec::new();
         }
         let HeadShape { heads, d_head, .. } = self.shape;
@@ -454,10 +429,12 @@ impl Block<'_> {
         let mut lanes = vec![0.0; heads * width];
         for (head, lanes) in lanes.chunks_exact_mut(width).enumerate() {
             let mut sums = [[simd.splat_f32s(0.0); 2]; 2];
+            let group = self.shape.group(head);
             for inner in 0..d_head {
+                let value = group * d_head + inner;
+                let values = S::as_simd_f32s(&self.values[value * width..][..width]).0;
                 let inner = head * d_head + inner;
-                let values = S::as_simd_f32s(&self.values[inner * width..][..width]).0;
-                let mean = simd.splat_f32s(self.means[inner]);
+                let mean = simd.splat_f32s(means[inner]);
                 let sums = &mut sums[inner % 2];
                 sums[0] = simd.mul_add_f32s(values[0], mean, sums[0]);
                 sums[1] = simd.mul_add_f32s(values[1], mean, sums[1]);

@@ -1,7 +1,7 @@
 //! `y = x Wᵀ + b` with W as it lies in the file.
 //!
-//! W is not rearranged: its rows are read number by number, and every number
-//! is multiplied with the same column of a whole panel of rows of x. So a
+//! W is not rearranged: strips of its rows are copied, widened where the file has
+//! fewer bits, and read number by number, and every number is multiplied with the same column of a whole panel of rows of x. So a
 //! product with few rows of x costs little more than reading W once.
 
 use pulp::{Simd, WithSimd};
@@ -10,13 +10,13 @@ use rayon::prelude::*;
 use crate::shared::{Shared, written};
 use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
 use crate::transpose::{Rows, transpose};
-use crate::{Curve, Packed};
+use crate::{Curve, Matrix, Packed};
 
 /// An affine map.
 #[derive(Debug, Clone, Copy)]
 pub struct Affine<'a> {
     /// W, `[out, in]`.
-    pub weight: &'a [f32],
+    pub weight: Matrix<'a>,
     /// b, `[out]`.
     pub bias: Option<&'a [f32]>,
 }
@@ -35,6 +35,9 @@ pub enum Then<'a> {
     Activation(Curve),
     /// They are multiplied by the numbers of a matrix of the same size.
     Times(&'a Packed),
+    /// They are multiplied by the numbers of one matrix of the same size, and
+    /// those of another are added.
+    TimesPlus(&'a Packed, &'a Packed),
 }
 
 /// What becomes of a product.
@@ -89,9 +92,14 @@ pub fn linear_both(x: &Packed, map: Affine<'_>, then: Then<'_>) -> (Packed, Pack
 
 fn packed(x: &Packed, map: Affine<'_>, then: Then<'_>, before: Option<Shared>) -> Packed {
     let out = map.outputs(x);
-    if let Then::Times(factors) = then {
-        let sizes = (factors.rows, factors.columns, factors.width);
-        assert_eq!(sizes, (x.rows, out, x.width), "a factor for each number");
+    let others = match then {
+        Then::Nothing | Then::Activation(_) => [None, None],
+        Then::Times(factors) => [Some(factors), None],
+        Then::TimesPlus(factors, terms) => [Some(factors), Some(terms)],
+    };
+    for other in others.into_iter().flatten() {
+        let sizes = (other.rows, other.columns, other.width);
+        assert_eq!(sizes, (x.rows, out, x.width), "one for each number");
     }
     // SAFETY: the tasks of a product have all outputs, and each writes its own of
     // every panel.
@@ -110,8 +118,12 @@ fn packed(x: &Packed, map: Affine<'_>, then: Then<'_>, before: Option<Shared>) -
 impl Affine<'_> {
     /// Rows of W.
     fn outputs(&self, x: &Packed) -> usize {
-        let out = self.weight.len() / x.columns;
-        assert_eq!(self.weight.len(), out * x.columns, "whole rows of W");
+        let out = self.weight.outputs();
+        assert_eq!(
+            self.weight.inputs(),
+            x.columns,
+            "a column of W for each of x"
+        );
         assert!(self.bias.is_none_or(|bias| bias.len() == out), "one b each");
         out
     }
@@ -185,11 +197,8 @@ impl WithSimd for Task<'_> {
             let last_panel = (first_panel + PANELS).min(panels);
             for column in (0..columns).step_by(DEPTH) {
                 let depth = DEPTH.min(columns - column);
-                for row in 0..count {
-                    let from = (start + row) * columns + column;
-                    weights[row * STRIDE..][..depth]
-                        .copy_from_slice(&self.map.weight[from..from + depth]);
-                }
+                let weight = &self.map.weight;
+                weight.copy(simd, start, count, column, depth, &mut weights, STRIDE);
                 for panel in first_panel..last_panel {
                     let right = Right {
                         first: self.x.data[(panel * columns + column) * width..][..depth * width]
@@ -275,6 +284,18 @@ impl Task<'_> {
                         let result = S::as_mut_simd_f32s(result).0;
                         for (number, &factor) in result.iter_mut().zip(factors) {
                             *number = simd.mul_f32s(*number, factor);
+                        }
+                    }
+                    Then::TimesPlus(factors, terms) => {
+                        let place = (panel * self.out + start) * width;
+                        let factors = &factors.data[place..][..result.len()];
+                        let terms = &terms.data[place..][..result.len()];
+                        let factors = S::as_simd_f32s(factors).0;
+                        let terms = S::as_simd_f32s(terms).0;
+                        let result = S::as_mut_simd_f32s(result).0;
+                        for ((number, &factor), &term) in result.iter_mut().zip(factors).zip(terms)
+                        {
+                            *number = simd.mul_add_f32s(*number, factor, term);
                         }
                     }
                 }

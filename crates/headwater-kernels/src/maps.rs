@@ -1,5 +1,6 @@
 //! Norms of the parts behind a feed-forward block, `((y_ij W_1) ⊙ slope_i) W_2`,
-//! for all pairs of tokens, and of what a residual and a layer norm make of them.
+//! for all pairs of tokens, and of what norms and a residual make of them; or of
+//! a gated one, `(y_ij W_g ⊙ a_i + y_ij W_u ⊙ c_i) W_d`.
 //!
 //! W_1 is applied to each head's values once: `v^h_j (M^h W_1)` for all heads
 //! together costs one ordinary feed-forward product. A panel is one source and
@@ -15,39 +16,43 @@ use rayon::prelude::*;
 
 use crate::heads::VECTOR_SCALE;
 use crate::linear::{Affine, Then, linear, linear_packed};
+use crate::pair_panels::{
+    BySource, Combine, Combined, Normalize, NormalizedSquares, Pair, Squares,
+};
 use crate::shared::{Shared, filled, written};
-use crate::tile::{self, DEPTH, Left, Right, STRIDE, Tile};
-use crate::{Cpu, HeadShape, HeadVectors, Packed};
+use crate::{Cpu, Fold, HeadShape, HeadVectors, Matrix, Packed};
 
 /// A feed-forward block behind attention, whose maps are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedForwardMaps<'a> {
     /// W_O, `[d_model, head · d_head]`.
-    pub output: &'a [f32],
-    /// γ of the layer norm between attention and the block, if there is one.
-    pub norm: Option<&'a [f32]>,
-    /// W_1, `[d_ff, d_model]`.
-    pub up: &'a [f32],
-    /// W_2, `[d_model, d_ff]`.
-    pub down: &'a [f32],
+    pub output: Matrix<'a>,
+    /// What the norms between attention and the block do, in their order.
+    pub folds: &'a [Fold<'a>],
+    /// W_1, `[d_ff, d_model]`; of a gated block W_g and W_u.
+    pub hidden: &'a [Matrix<'a>],
+    /// W_2 or W_d, `[d_model, d_ff]`.
+    pub down: Matrix<'a>,
     /// What comes behind the block.
     pub tail: Tail<'a>,
 }
 
-/// Components behind the block.
-#[derive(Debug, Clone, Copy)]
+/// Components behind the block, in their order.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Tail<'a> {
+    /// The norm on the block's output.
+    pub output: Option<Fold<'a>>,
     /// The residual connection.
     pub residual: Option<Residual<'a>>,
-    /// γ of a layer norm behind it.
-    pub norm: Option<&'a [f32]>,
+    /// The norm behind it.
+    pub norm: Option<Fold<'a>>,
 }
 
 /// What the residual connection adds: `Σ_h α^h_ij v^h_j M^h`.
 #[derive(Debug, Clone, Copy)]
 pub struct Residual<'a> {
-    /// γ of the layer norm that is in M besides W_O.
-    pub norm: Option<&'a [f32]>,
+    /// What the norms do that are in M besides W_O, in their order.
+    pub folds: &'a [Fold<'a>],
 }
 
 /// A sequence whose maps are wanted.
@@ -61,13 +66,15 @@ pub struct PairMaps<'a> {
     pub values: HeadVectors<'a>,
     /// α of this sequence, `[head, target, source]`.
     pub weights: &'a [f32],
-    /// The slopes of the activation, a row a target, d_ff columns.
-    pub slope: &'a Packed,
-    /// s_i of the layer norm before the block, one a target.
+    /// The slopes for each hidden map, a row a target, d_ff columns.
+    pub slopes: &'a [&'a Packed],
+    /// What the norms before the block divide by together, one a target.
     pub scale: Option<&'a [f32]>,
-    /// s_i of the layer norm in what the residual adds.
+    /// s_i of the norm on the block's output.
+    pub output_scale: Option<&'a [f32]>,
+    /// What the norms in what the residual adds divide by together.
     pub residual_scale: Option<&'a [f32]>,
-    /// s_i of the layer norm behind the block.
+    /// s_i of the norm behind the residual.
     pub tail_scale: Option<&'a [f32]>,
 }
 
@@ -79,8 +86,8 @@ struct Prepared<'a> {
     block: FeedForwardMaps<'a>,
     d_model: usize,
     d_ff: usize,
-    /// M W_1, `[head · d_head, d_ff]`.
-    hidden: Vec<f32>,
+    /// M W_1, or M W_g and M W_u, `[head · d_head, d_ff]`.
+    hidden: Vec<Vec<f32>>,
     /// M of the residual, `[head · d_head, d_model]`.
     residual: Option<Vec<f32>>,
 }
@@ -89,7 +96,7 @@ impl FeedForwardMaps<'_> {
     /// ‖y_ij‖ behind the block and behind each component of the tail, for each
     /// sequence: `[sequence][component]` of `[target, source]`.
     ///
-    /// 2·d_model²·d_ff FLOPs once, 2·target·source·d_ff·d_model for each
+    /// 2·d_model²·d_ff FLOPs once for each hidden map, 2·target·source·d_ff·d_model for each
     /// sequence; some tens of panels of `d_ff + d_model` rows in memory.
     ///
     /// # Panics
@@ -98,38 +105,49 @@ impl FeedForwardMaps<'_> {
         let Some(first) = sequences.first() else {
             return Vec::new();
         };
-        let cpu = first.slope.cpu;
+        let [first_slope, ..] = first.slopes else {
+            panic!("slopes for each hidden map");
+        };
+        let cpu = first_slope.cpu;
+        let [first_hidden, rest @ ..] = self.hidden else {
+            panic!("a hidden map");
+        };
         let inner = first.shape.heads * first.shape.d_head;
-        let d_model = self.output.len() / inner;
-        let d_ff = self.up.len() / d_model;
-        assert_eq!(self.output.len(), d_model * inner, "W_O");
-        assert!(
-            self.up.len() == d_ff * d_model && self.down.len() == d_ff * d_model,
-            "W_1, W_2"
-        );
-        let residual_norm = self.tail.residual.and_then(|residual| residual.norm);
-        for norm in [self.norm, residual_norm, self.tail.norm] {
-            assert!(norm.is_none_or(|norm| norm.len() == d_model), "one γ each");
+        let sizes = |map: &Matrix<'_>| [map.outputs(), map.inputs()];
+        let [d_ff, d_model] = sizes(first_hidden);
+        assert_eq!(sizes(&self.output), [d_model, inner], "W_O");
+        let alike = rest.iter().all(|map| sizes(map) == [d_ff, d_model]);
+        assert!(alike && rest.len() < 2, "one hidden map or two");
+        assert_eq!(sizes(&self.down), [d_model, d_ff], "W_2");
+        let of_residual = self
+            .tail
+            .residual
+            .map_or(&[][..], |residual| residual.folds);
+        let of_tail = [self.tail.output, self.tail.norm].into_iter().flatten();
+        for fold in self.folds.iter().chain(of_residual).copied().chain(of_tail) {
+            assert_eq!(fold.weight.len(), d_model, "one γ each");
         }
         for sequence in sequences {
             let HeadShape { heads, d_head, .. } = sequence.shape;
             let of_first = (first.shape.heads, first.shape.d_head);
             assert_eq!((heads, d_head), of_first, "heads of one size");
+            sequence.shape.check();
         }
+        let before = output_map(cpu, self.output, self.folds);
+        let through = |map: &Matrix<'_>| {
+            let map = Affine {
+                weight: *map,
+                bias: None,
+            };
+            linear(&before, map)
+        };
         let prepared = Prepared {
             block: self,
             d_model,
             d_ff,
-            hidden: {
-                let map = output_map(cpu, self.output, inner, self.norm);
-                let up = Affine {
-                    weight: self.up,
-                    bias: None,
-                };
-                linear(&map, up)
-            },
+            hidden: self.hidden.iter().map(through).collect(),
             residual: self.tail.residual.map(|residual| {
-                let map = output_map(cpu, self.output, inner, residual.norm);
+                let map = output_map(cpu, self.output, residual.folds);
                 map.unpack()
             }),
         };
@@ -141,36 +159,55 @@ impl FeedForwardMaps<'_> {
 }
 
 /// M, a row for each number of each head, d_model columns: W_O transposed, and
-/// behind a layer norm centred and multiplied by γ.
-fn output_map(cpu: Cpu, output: &[f32], inner: usize, norm: Option<&[f32]>) -> Packed {
-    let d_model = output.len() / inner;
+/// behind norms what they do to it.
+fn output_map(cpu: Cpu, output: Matrix<'_>, folds: &[Fold<'_>]) -> Packed {
+    struct Copy<'a> {
+        output: Matrix<'a>,
+        first: usize,
+        count: usize,
+        rows: &'a mut [f32],
+        width: usize,
+    }
+    impl WithSimd for Copy<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self { output, width, .. } = self;
+            let d_model = output.outputs();
+            output.copy(simd, 0, d_model, self.first, self.count, self.rows, width);
+        }
+    }
+    let (d_model, inner) = (output.outputs(), output.inputs());
     let width = cpu.width();
     let map = |panel: usize, rows: &mut [MaybeUninit<f32>]| {
         let first = panel * width;
         let count = width.min(inner - first);
-        for (column, lanes) in rows.chunks_exact_mut(width).enumerate() {
-            let numbers = &output[column * inner + first..][..count];
-            lanes[..count].write_copy_of_slice(numbers);
-            filled(&mut lanes[count..], 0.0);
-        }
-        // SAFETY: the loop wrote every row of a panel.
-        let rows = unsafe { rows.assume_init_mut() };
-        if let Some(norm) = norm {
+        let rows = filled(rows, 0.0);
+        cpu.run(Copy {
+            output,
+            first,
+            count,
+            rows,
+            width,
+        });
+        for fold in folds {
             let mut means = vec![0.0_f32; width];
-            for lanes in rows.chunks_exact(width) {
-                means
-                    .iter_mut()
-                    .zip(lanes)
-                    .for_each(|(mean, &number)| *mean += number);
+            if fold.centre {
+                for lanes in rows.chunks_exact(width) {
+                    means
+                        .iter_mut()
+                        .zip(lanes)
+                        .for_each(|(mean, &number)| *mean += number);
+                }
+                means.iter_mut().for_each(|mean| *mean /= d_model as f32);
             }
-            means.iter_mut().for_each(|mean| *mean /= d_model as f32);
-            for (lanes, &factor) in rows.chunks_exact_mut(width).zip(norm) {
+            for (lanes, &factor) in rows.chunks_exact_mut(width).zip(fold.weight) {
                 let lanes = lanes.iter_mut().zip(&means);
                 lanes.for_each(|(number, &mean)| *number = (*number - mean) * factor);
             }
         }
     };
-    // SAFETY: as said above, all of a panel is written.
+    // SAFETY: all of a panel is filled.
     unsafe { Packed::by_panel(cpu, inner, d_model, map) }
 }
 
@@ -180,27 +217,33 @@ impl Prepared<'_> {
             heads,
             targets,
             sources,
-            causal,
+            band,
             ..
         } = maps.shape;
         assert_eq!(maps.weights.len(), heads * targets * sources, "weights");
-        assert!(
-            maps.slope.rows == targets && maps.slope.columns == self.d_ff,
-            "slopes"
-        );
-        for scale in [maps.scale, maps.residual_scale, maps.tail_scale] {
+        assert_eq!(maps.slopes.len(), self.hidden.len(), "slopes for each map");
+        let width = cpu.width();
+        for slope in maps.slopes {
+            let fits = slope.rows == targets && slope.columns == self.d_ff;
+            assert!(fits && slope.width == width, "slopes");
+        }
+        let tail = self.block.tail;
+        let scales = [
+            maps.scale,
+            maps.output_scale,
+            maps.residual_scale,
+            maps.tail_scale,
+        ];
+        for scale in scales {
             assert!(scale.is_none_or(|s| s.len() == targets), "one s a target");
         }
-        assert_eq!(
-            maps.slope.width,
-            cpu.width(),
-            "slopes for one instruction set"
-        );
-        let width = maps.slope.width;
-        let target_panels = maps.slope.panels();
-        let tail = self.block.tail;
-        let components =
-            1 + usize::from(tail.residual.is_some()) + usize::from(tail.norm.is_some());
+        let target_panels = targets.div_ceil(width);
+        let tail_components = [
+            tail.output.is_some(),
+            tail.residual.is_some(),
+            tail.norm.is_some(),
+        ];
+        let components = 1 + tail_components.into_iter().filter(|&there| there).count();
         let mut norms = vec![vec![0.0; targets * sources]; components];
         let shared: Vec<Shared> = norms.iter_mut().map(|norms| Shared::new(norms)).collect();
         let group = (PANELS / target_panels.max(1)).max(1);
@@ -209,24 +252,37 @@ impl Prepared<'_> {
             let pairs: Vec<Pair> = group
                 .iter()
                 .flat_map(|&source| (0..target_panels).map(move |panel| Pair { source, panel }))
-                // Nothing flows to a target from what comes behind it.
-                .filter(|pair| !causal || (pair.panel + 1) * width > pair.source)
+                // Nothing flows to a target from what it does not see.
+                .filter(|pair| {
+                    let of_panel = pair.panel * width..targets.min((pair.panel + 1) * width);
+                    band.of_targets(&of_panel, sources).contains(&pair.source)
+                })
                 .collect();
-            let hidden = self.by_source(cpu, maps, &group, &self.hidden, self.d_ff);
+            let hidden: Vec<Vec<f32>> = (self.hidden.iter())
+                .map(|map| self.by_source(cpu, maps, &group, map, self.d_ff))
+                .collect();
             let residual = self
                 .residual
                 .as_ref()
                 .map(|residual| self.by_source(cpu, maps, &group, residual, self.d_model));
             for pairs in pairs.chunks(PANELS) {
                 let combine = |panel: usize, result: &mut [MaybeUninit<f32>]| {
-                    let pair = &pairs[panel];
-                    let of_source = (pair.source - first) * self.d_ff * heads;
+                    let pair = pairs[panel];
+                    let size = self.d_ff * heads;
+                    let of_source = (pair.source - first) * size;
                     cpu.run(Combine {
                         maps,
                         pair,
-                        by_source: &hidden[of_source..][..self.d_ff * heads],
+                        by_source: &hidden[0][of_source..][..size],
                         scale: maps.scale,
-                        result: Combined::Sloped(result, maps.slope),
+                        result: match &hidden[..] {
+                            [_, other] => Combined::Gated {
+                                result,
+                                slopes: [maps.slopes[0], maps.slopes[1]],
+                                other: &other[of_source..][..size],
+                            },
+                            _ => Combined::Sloped(result, maps.slopes[0]),
+                        },
                     });
                 };
                 // SAFETY: `Combine` writes all of a panel where it adds to nothing.
@@ -240,41 +296,77 @@ impl Prepared<'_> {
                     .par_chunks_mut(self.d_model * width)
                     .zip(pairs)
                     .for_each(|(panel, pair)| {
-                        let mut component = 0;
-                        let mut keep = |lanes: &[f32], scale: Option<&[f32]>| {
-                            let first = pair.panel * width;
-                            for (lane, &square) in lanes.iter().enumerate().take(targets - first) {
-                                let target = first + lane;
-                                let scale = scale.map_or(1.0, |scale| scale[target]);
-                                let norm = square.sqrt() / VECTOR_SCALE / scale;
-                                // SAFETY: `at` checked that the place is within the map,
-                                // which lives until all panels are done, and no other
-                                // panel has this pair.
-                                unsafe {
-                                    *shared[component].at(target * sources + pair.source, 1) = norm;
-                                }
-                            }
-                            component += 1;
-                        };
-                        keep(&cpu.run(Squares(panel)), None);
-                        if let Some(residual) = &residual {
-                            let of_source = (pair.source - first) * self.d_model * heads;
-                            cpu.run(Combine {
-                                maps,
-                                pair,
-                                by_source: &residual[of_source..][..self.d_model * heads],
-                                scale: maps.residual_scale,
-                                result: Combined::Added(panel),
-                            });
-                            keep(&cpu.run(Squares(panel)), None);
-                        }
-                        if let Some(norm) = tail.norm {
-                            keep(&cpu.run(NormalizedSquares { panel, norm }), maps.tail_scale);
-                        }
+                        let size = self.d_model * heads;
+                        let of_source = (pair.source - first) * size;
+                        let residual = residual.as_ref().map(|all| &all[of_source..][..size]);
+                        self.finish(maps, *pair, residual, panel, &shared);
                     });
             }
         }
         norms
+    }
+
+    /// The norms of a panel's vectors behind the block, and behind each component of
+    /// the tail.
+    fn finish(
+        &self,
+        maps: &PairMaps<'_>,
+        pair: Pair,
+        residual: Option<&[f32]>,
+        panel: &mut [f32],
+        norms: &[Shared],
+    ) {
+        let HeadShape {
+            targets, sources, ..
+        } = maps.shape;
+        let cpu = maps.slopes[0].cpu;
+        let width = cpu.width();
+        let first = pair.panel * width;
+        let mut component = 0;
+        let mut keep = |squares: &[f32], scale: Option<&[f32]>| {
+            for (lane, &square) in squares.iter().enumerate().take(targets - first) {
+                let target = first + lane;
+                let scale = scale.map_or(1.0, |scale| scale[target]);
+                let norm = square.sqrt() / VECTOR_SCALE / scale;
+                // SAFETY: `at` checked that the place is within the map, which lives
+                // until all panels are done, and no other panel has this pair.
+                unsafe {
+                    *norms[component].at(target * sources + pair.source, 1) = norm;
+                }
+            }
+            component += 1;
+        };
+        let tail = self.block.tail;
+        keep(&cpu.run(Squares(panel)), None);
+        if let Some(fold) = tail.output {
+            // The residual is added to it, so that s_i cannot wait.
+            let mut factors = vec![1.0; width];
+            if let Some(scale) = maps.output_scale {
+                let of_panel = &scale[first..targets.min(first + width)];
+                for (factor, scale) in factors.iter_mut().zip(of_panel) {
+                    *factor = 1.0 / scale;
+                }
+            }
+            cpu.run(Normalize {
+                panel,
+                fold,
+                factors: &factors,
+            });
+            keep(&cpu.run(Squares(panel)), None);
+        }
+        if let Some(by_source) = residual {
+            cpu.run(Combine {
+                maps,
+                pair,
+                by_source,
+                scale: maps.residual_scale,
+                result: Combined::Added(panel),
+            });
+            keep(&cpu.run(Squares(panel)), None);
+        }
+        if let Some(fold) = tail.norm {
+            keep(&cpu.run(NormalizedSquares { panel, fold }), maps.tail_scale);
+        }
     }
 
     /// `v^h_j (M^h W)` for some sources, `[source][column][head]`.
@@ -306,218 +398,4 @@ impl Prepared<'_> {
         // all heads of these sources.
         unsafe { written(sources.len() * columns * heads, write) }
     }
-}
-
-/// A source with a panel of targets.
-#[derive(Debug, Clone, Copy)]
-struct Pair {
-    source: usize,
-    panel: usize,
-}
-
-/// Some columns of a product of values with a map of theirs, by head.
-struct BySource<'a> {
-    maps: &'a PairMaps<'a>,
-    sources: &'a [usize],
-    /// `[head · d_head, columns]`.
-    map: &'a [f32],
-    columns: usize,
-    first: usize,
-    result: Shared,
-}
-
-impl WithSimd for BySource<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let HeadShape { heads, d_head, .. } = self.maps.shape;
-        let width = 2 * S::F32_LANES;
-        let rows = tile::rows::<S>();
-        let kept = width.min(self.columns - self.first);
-        // The columns in order, filled up with zeros.
-        let mut right = vec![0.0_f32; d_head * width];
-        let mut left = vec![0.0_f32; rows * STRIDE];
-        let mut products = vec![0.0_f32; rows * width];
-        for head in 0..heads {
-            for (inner, right) in right.chunks_exact_mut(width).enumerate() {
-                let start = (head * d_head + inner) * self.columns + self.first;
-                right[..kept].copy_from_slice(&self.map[start..start + kept]);
-            }
-            let values = self.maps.values.of(self.maps.sequence, head);
-            for (group, sources) in self.sources.chunks(rows).enumerate() {
-                for inner in (0..d_head).step_by(DEPTH) {
-                    let depth = DEPTH.min(d_head - inner);
-                    for (&source, left) in sources.iter().zip(left.chunks_exact_mut(STRIDE)) {
-                        let value = &values[source * self.maps.values.token_stride + inner..];
-                        left[..depth].copy_from_slice(&value[..depth]);
-                    }
-                    let right = Right {
-                        first: right[inner * width..].as_ptr(),
-                        stride: width,
-                    };
-                    let tile = Tile {
-                        first: products.as_mut_ptr(),
-                        stride: width,
-                        accumulate: inner > 0,
-                    };
-                    let left = Left::Copied(left.as_ptr());
-                    // SAFETY: there are at most `rows` sources, for which `left` has
-                    // `depth` numbers each and `products` two vectors, and `right` has
-                    // `d_head` rows of two vectors.
-                    unsafe { tile::multiply(simd, sources.len(), depth, left, right, tile) };
-                }
-                for (row, products) in products.chunks_exact(width).take(sources.len()).enumerate()
-                {
-                    let source = group * rows + row;
-                    let start = (source * self.columns + self.first) * heads;
-                    // SAFETY: `by_source` keeps the memory until all tasks are done, no
-                    // other task has these columns, and this one keeps no reference to them.
-                    let result = unsafe { self.result.part(start, kept * heads) };
-                    for (column, &product) in products[..kept].iter().enumerate() {
-                        result[column * heads + head].write(product);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What becomes of combined heads, `[column][target of the panel]`.
-enum Combined<'a> {
-    /// Times the slopes they are written.
-    Sloped(&'a mut [MaybeUninit<f32>], &'a Packed),
-    /// They are added to what is there.
-    Added(&'a mut [f32]),
-}
-
-/// `Σ_h α^h_ij (v^h_j M^h W) / s_i`.
-struct Combine<'a> {
-    maps: &'a PairMaps<'a>,
-    pair: &'a Pair,
-    /// `[column][head]`.
-    by_source: &'a [f32],
-    scale: Option<&'a [f32]>,
-    result: Combined<'a>,
-}
-
-impl WithSimd for Combine<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let HeadShape {
-            heads,
-            targets,
-            sources,
-            ..
-        } = self.maps.shape;
-        let width = 2 * S::F32_LANES;
-        let rows = tile::rows::<S>();
-        let first = self.pair.panel * width;
-        let count = width.min(targets - first);
-        let mut weights = vec![0.0_f32; heads * width];
-        for (head, weights) in weights.chunks_exact_mut(width).enumerate() {
-            for (lane, weight) in weights[..count].iter_mut().enumerate() {
-                let target = first + lane;
-                let scale = self.scale.map_or(1.0, |scale| scale[target]);
-                let at = (head * targets + target) * sources + self.pair.source;
-                *weight = self.maps.weights[at] * VECTOR_SCALE / scale;
-            }
-        }
-        let (result, length, accumulate) = match &mut self.result {
-            Combined::Sloped(result, _) => (result.as_mut_ptr().cast(), result.len(), false),
-            Combined::Added(result) => (result.as_mut_ptr(), result.len(), true),
-        };
-        let columns = length / width;
-        assert_eq!(
-            self.by_source.len(),
-            columns * heads,
-            "heads of each column"
-        );
-        for column in (0..columns).step_by(rows) {
-            let count = rows.min(columns - column);
-            let left = Left::Strided(self.by_source[column * heads..].as_ptr(), heads);
-            let right = Right {
-                first: weights.as_ptr(),
-                stride: width,
-            };
-            let tile = Tile {
-                first: result.wrapping_add(column * width),
-                stride: width,
-                accumulate,
-            };
-            // SAFETY: column + count ≤ columns, for each of which the result has two
-            // vectors and, by the assertion, `by_source` a number a head; there are two
-            // vectors of weights a head.
-            unsafe { tile::multiply(simd, count, heads, left, right, tile) };
-        }
-        if let Combined::Sloped(result, slope) = self.result {
-            let slope = &slope.data[self.pair.panel * columns * width..][..columns * width];
-            let slope = S::as_simd_f32s(slope).0;
-            // SAFETY: the loop wrote two vectors for every column, which is all.
-            let result = S::as_mut_simd_f32s(unsafe { result.assume_init_mut() }).0;
-            for (number, &slope) in result.iter_mut().zip(slope) {
-                *number = simd.mul_f32s(*number, slope);
-            }
-        }
-    }
-}
-
-/// The sums of squares of a panel's vectors, one a target.
-struct Squares<'a>(&'a [f32]);
-
-impl WithSimd for Squares<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let mut sums = [simd.splat_f32s(0.0); 2];
-        for row in S::as_simd_f32s(self.0).0.chunks_exact(2) {
-            sums[0] = simd.mul_add_f32s(row[0], row[0], sums[0]);
-            sums[1] = simd.mul_add_f32s(row[1], row[1], sums[1]);
-        }
-        lanes::<S>(sums)
-    }
-}
-
-/// The same of the vectors, centred and multiplied by γ.
-struct NormalizedSquares<'a> {
-    panel: &'a [f32],
-    norm: &'a [f32],
-}
-
-impl WithSimd for NormalizedSquares<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let rows = S::as_simd_f32s(self.panel).0;
-        let mut means = [simd.splat_f32s(0.0); 2];
-        for row in rows.chunks_exact(2) {
-            means[0] = simd.add_f32s(means[0], row[0]);
-            means[1] = simd.add_f32s(means[1], row[1]);
-        }
-        let share = simd.splat_f32s(1.0 / self.norm.len() as f32);
-        let means = [
-            simd.mul_f32s(means[0], share),
-            simd.mul_f32s(means[1], share),
-        ];
-        let mut sums = [simd.splat_f32s(0.0); 2];
-        for (row, &factor) in rows.chunks_exact(2).zip(self.norm) {
-            let factor = simd.splat_f32s(factor);
-            let first = simd.mul_f32s(simd.sub_f32s(row[0], means[0]), factor);
-            let second = simd.mul_f32s(simd.sub_f32s(row[1], means[1]), factor);
-            sums[0] = simd.mul_add_f32s(first, first, sums[0]);
-            sums[1] = simd.mul_add_f32s(second, second, sums[1]);
-        }
-        lanes::<S>(sums)
-    }
-}
-
-#[inline(always)]
-fn lanes<S: Simd>(sums: [S::f32s; 2]) -> Vec<f32> {
-    let mut lanes = vec![0.0; 2 * S::F32_LANES];
-    S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(&sums);
-    lanes
 }

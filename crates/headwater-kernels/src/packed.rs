@@ -182,25 +182,16 @@ impl Packed {
     }
 
     /// What is left of every row of a sum, times `factors`: `(self − part −
-    /// a/s_i − c) ⊙ factors` for row i.
-    ///
-    /// `a`, `c`: one number a column; `scale`: s, one a row.
+    /// Σ_k known_k) ⊙ factors`.
     ///
     /// # Panics
     /// Sizes that do not fit together.
-    pub fn rest_times(
-        &self,
-        part: &Self,
-        [a, c]: [&[f32]; 2],
-        scale: &[f32],
-        factors: &Self,
-    ) -> Self {
+    pub fn rest_times(&self, part: &Self, known: &[Known<'_>], factors: &Self) -> Self {
         struct Rest<'a> {
             sum: &'a [f32],
             part: &'a [f32],
-            a: &'a [f32],
-            c: &'a [f32],
-            inverse: &'a [f32],
+            /// Of these columns, with 1/s of the panel's rows.
+            known: Vec<(&'a [f32], Option<&'a [f32]>)>,
             factors: &'a [f32],
             result: &'a mut [MaybeUninit<f32>],
         }
@@ -208,50 +199,68 @@ impl Packed {
             type Output = ();
             #[inline(always)]
             fn with_simd<S: Simd>(self, simd: S) {
-                let inverse = S::as_simd_f32s(self.inverse).0;
                 let sums = S::as_simd_f32s(self.sum).0.chunks_exact(2);
                 let parts = S::as_simd_f32s(self.part).0.chunks_exact(2);
                 let factors = S::as_simd_f32s(self.factors).0.chunks_exact(2);
                 let results = S::as_uninit_mut_simd_f32s(self.result).0;
-                let results = results.chunks_exact_mut(2);
-                let columns = self.a.iter().zip(self.c);
-                for ((((sum, part), factor), result), (&a, &c)) in
-                    sums.zip(parts).zip(factors).zip(results).zip(columns)
+                let results = results.chunks_exact_mut(2).enumerate();
+                for (((sum, part), factor), (column, result)) in
+                    sums.zip(parts).zip(factors).zip(results)
                 {
+                    let mut known = [simd.splat_f32s(0.0); 2];
+                    for (vector, inverse) in &self.known {
+                        let number = simd.splat_f32s(vector[column]);
+                        for lane in 0..2 {
+                            known[lane] = match inverse {
+                                Some(inverse) => {
+                                    let inverse = S::as_simd_f32s(inverse).0[lane];
+                                    simd.mul_add_f32s(number, inverse, known[lane])
+                                }
+                                None => simd.add_f32s(known[lane], number),
+                            };
+                        }
+                    }
                     for lane in 0..2 {
-                        let known = simd.mul_add_f32s(
-                            simd.splat_f32s(a),
-                            inverse[lane],
-                            simd.splat_f32s(c),
-                        );
-                        let rest = simd.sub_f32s(simd.sub_f32s(sum[lane], known), part[lane]);
+                        let rest = simd.sub_f32s(sum[lane], known[lane]);
+                        let rest = simd.sub_f32s(rest, part[lane]);
                         result[lane].write(simd.mul_f32s(rest, factor[lane]));
                     }
                 }
             }
         }
         assert!(self.is_like(part) && self.is_like(factors), "unlike sizes");
-        assert!(
-            a.len() == self.columns && c.len() == self.columns,
-            "one a column"
-        );
-        assert_eq!(scale.len(), self.rows, "one a row");
-        let mut inverse: Vec<f32> = scale.iter().map(|scale| scale.recip()).collect();
-        inverse.resize(self.panels() * self.width, 0.0);
+        let mut inverses = Vec::with_capacity(known.len());
+        for known in known {
+            assert_eq!(known.vector.len(), self.columns, "one a column");
+            inverses.push(known.divisor.map(|scale| {
+                assert_eq!(scale.len(), self.rows, "one a row");
+                let mut inverse: Vec<f32> = scale.iter().map(|scale| scale.recip()).collect();
+                inverse.resize(self.panels() * self.width, 0.0);
+                inverse
+            }));
+        }
         let rest = |place: Part, result: &mut [MaybeUninit<f32>]| {
+            let of_part = known.iter().zip(&inverses).map(|(known, inverse)| {
+                let of_panel = place.panel * self.width..(place.panel + 1) * self.width;
+                let inverse = inverse.as_ref().map(|all| &all[of_panel]);
+                (&known.vector[place.columns.clone()], inverse)
+            });
             self.cpu.run(Rest {
                 sum: &self.data[place.numbers.clone()],
                 part: &part.data[place.numbers.clone()],
-                a: &a[place.columns.clone()],
-                c: &c[place.columns],
-                inverse: &inverse[place.panel * self.width..][..self.width],
+                known: of_part.collect(),
                 factors: &factors.data[place.numbers],
                 result,
             });
         };
         // SAFETY: a part is two vectors for each of its columns, as many in all
-        // three matrices and in a and c, and each rest is written.
+        // three matrices, and each rest is written.
         unsafe { Self::by_part(self.cpu, self.rows, self.columns, rest) }
+    }
+
+    /// Numbers of a row.
+    pub fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Some of the rows.
@@ -331,6 +340,16 @@ impl Packed {
     }
 }
 
+/// A vector that is known of every row of a sum, and by what it is divided there:
+/// `vector / s_i` of row i.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// One number a column.
+    pub vector: &'a [f32],
+    /// s, one a row; 1 where there is none. Vectors without come first.
+    pub divisor: Option<&'a [f32]>,
+}
+
 /// Columns of a part: so few that its numbers stay near.
 const COLUMNS: usize = 256;
 
@@ -340,6 +359,13 @@ pub(crate) struct Part {
     columns: Range<usize>,
     /// Where its numbers lie.
     numbers: Range<usize>,
+}
+
+impl Part {
+    /// Where its numbers lie.
+    pub(crate) fn numbers(&self) -> Range<usize> {
+        self.numbers.clone()
+    }
 }
 
 /// Rows of `columns` numbers that begin `stride` apart, `[row][column]`, to

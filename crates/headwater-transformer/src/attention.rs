@@ -136,18 +136,13 @@ impl MultiHeadAttention {
             None => [query, key],
         };
         let positions = self.position_scores(attended.tables);
-        let host = Host::of(&query).filter(|_| self.kernels_have(positions.as_ref()));
-        let context = match host {
+        let context = match Host::of(&query) {
             Some(host) => {
-                let query = self.scaled_for_kernels(query);
-                let by_head = |x: &Tensor<3>| match self.spec.groups == self.spec.heads {
-                    true => x.clone(),
-                    false => self.merge_heads(self.repeat_groups(self.split_heads(x.clone()))),
-                };
                 let (weights, context) = host.attention(
-                    [&query, &by_head(&key), &by_head(&value)],
+                    [&query, &key, &value],
                     &self.spec,
-                    attended.mask,
+                    [attended.mask, positions.as_ref()],
+                    self.sinks.as_ref(),
                     keep.weights(),
                 );
                 keep.keep(weights.as_ref(), &self.split_heads(value));
@@ -161,20 +156,6 @@ impl MultiHeadAttention {
             }
         };
         self.output.forward(context)
-    }
-
-    /// Whether the CPU's kernels make scores of this kind.
-    fn kernels_have(&self, positions: Option<&Tensor<4>>) -> bool {
-        positions.is_none() && self.spec.soft_cap.is_none() && self.sinks.is_none()
-    }
-
-    /// The kernels divide by √d.
-    fn scaled_for_kernels(&self, query: Tensor<3>) -> Tensor<3> {
-        let root = (self.spec.d_head as f64).sqrt();
-        match self.spec.scale == root.recip() {
-            true => query,
-            false => query * (self.spec.scale * root),
-        }
     }
 
     /// Queries and keys behind their norms.

@@ -102,7 +102,7 @@ pub struct LayerCapture {
     matrices: Vec<(Activations, Tensor<3>)>,
     head_matrices: Vec<(Activations, Tensor<4>)>,
     pre_activation: Option<PreActivation>,
-    gate: Option<Tensor<3>>,
+    gate: Option<PreActivation>,
     routing: Option<Arc<Routing>>,
 }
 
@@ -143,6 +143,15 @@ impl PreActivation {
             host.tensor(numbers, [batch, token, d_ff])
         };
         self.tensor.get_or_init(unpack).clone()
+    }
+
+    /// `[batch, token, d_ff]`.
+    pub fn dims(&self) -> [usize; 3] {
+        match (self.tensor.get(), &self.packed) {
+            (Some(tensor), _) => tensor.dims(),
+            (None, Some(PackedRows { rows, tokens, .. })) => [tokens[0], tokens[1], rows.columns()],
+            (None, None) => unreachable!("it is one of the two"),
+        }
     }
 
     /// The rows of all tokens, if the CPU's kernels made them.
@@ -198,7 +207,7 @@ impl LayerCapture {
         self.routing = Some(value);
     }
 
-    pub(crate) fn keep_gate(&mut self, value: Tensor<3>) {
+    pub(crate) fn keep_gate(&mut self, value: PreActivation) {
         self.gate = Some(value);
     }
 
@@ -300,8 +309,8 @@ impl LayerCapture {
     ///
     /// # Errors
     /// It was not captured.
-    pub fn gate(&self) -> Result<Tensor<3>, Error> {
+    pub fn gate(&self) -> Result<&PreActivation, Error> {
         let missing = || self.missing(Activations::PreActivation);
-        self.gate.clone().ok_or_else(missing)
+        self.gate.as_ref().ok_or_else(missing)
     }
 }

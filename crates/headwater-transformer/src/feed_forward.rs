@@ -66,9 +66,21 @@ impl FeedForward {
     ) -> Tensor<3> {
         let keep = capture.keeps(captures, Activations::PreActivation);
         if let Some(gate) = &self.gate {
+            let plain = gate.limit.is_none() && gate.shift == 0.0;
+            let host = Host::of(&x).filter(|_| plain);
+            let host = host.and_then(|host| host.gated_feed_forward(&x, &gate.map, self, keep));
+            if let Some((before, y)) = host {
+                if let (Some([u, v]), Some(host)) = (before, Host::of(&y)) {
+                    let [batch, token, _] = y.dims();
+                    let packed = |rows| PreActivation::packed(host, rows, [batch, token]);
+                    capture.keep_gate(packed(u));
+                    capture.keep_pre_activation(packed(v));
+                }
+                return y;
+            }
             let [u, v] = Linear::forward_all(&x, [&gate.map, &self.up]);
             if keep {
-                capture.keep_gate(u.clone());
+                capture.keep_gate(PreActivation::from(u.clone()));
                 capture.keep_pre_activation(PreActivation::from(v.clone()));
             }
             return self.down.forward(gate.apply(self.activation, u, v));

@@ -8,9 +8,11 @@ use std::sync::OnceLock;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use headwater_kernels::{self as kernels};
-use headwater_kernels::{Affine, Cpu, HeadShape, HeadVectors, Packed, ScoreBias, Then};
+use headwater_kernels::{
+    Affine, Cpu, Fold, HeadShape, HeadVectors, Matrix, Packed, ScoreBias, ScoreTerms, Then,
+};
 
-use headwater_checkpoint::wiring::{AttentionSpec, NormKind};
+use headwater_checkpoint::wiring::{AttentionSpec, Band, NormKind, Pairs};
 
 use crate::memory::Memory;
 use crate::{Activation, FeedForward, Linear, Norm};
@@ -97,55 +99,146 @@ impl Host {
         let biases = linear.bias.as_ref().filter(|_| bias);
         let biases = biases.map(|bias| self.contiguous(bias));
         let map = Affine {
-            weight: weight.slice(),
+            weight: matrix(&weight),
             bias: biases.as_ref().map(HostFloats::slice),
         };
         let y = kernels::linear(packed, map);
         self.tensor(y, [batch, token, output])
     }
 
-    /// softmax(q kᵀ/√d_head + bias) v: the weights, if they are kept, and the
-    /// context, heads side by side.
+    /// softmax(terms(q kᵀ)) v: the weights, if they are kept, and the context,
+    /// heads side by side.
     ///
     /// # Shapes
-    /// `query`: `[batch, target, H·d]`; `key`, `value`: `[batch, source, H·d]`;
-    /// result `[batch, head, target, source]`, `[batch, target, H·d]`.
+    /// `query`: `[batch, target, H·d]`; `key`, `value`: `[batch, source, G·d]`;
+    /// `mask` `[batch or 1, 1, target or 1, source]`, `positions` `[1, head, target or
+    /// 1, source]`, `sinks` `[head]`; result `[batch, head, target, source]`,
+    /// `[batch, target, H·d]`.
     pub(crate) fn attention(
         self,
         [query, key, value]: [&Tensor<3>; 3],
         spec: &AttentionSpec,
-        score_bias: Option<&Tensor<4>>,
+        [mask, positions]: [Option<&Tensor<4>>; 2],
+        sinks: Option<&Tensor<1>>,
         keep_weights: bool,
     ) -> (Option<Tensor<4>>, Tensor<3>) {
         let [batch, targets, width] = query.dims();
         let [_, sources, _] = key.dims();
-        let (n_heads, d_head) = (spec.heads, spec.d_head);
+        let (n_heads, groups, d_head) = (spec.heads, spec.groups, spec.d_head);
         let shape = HeadShape {
             batch,
             heads: n_heads,
+            groups,
             d_head,
             targets,
             sources,
-            // What a band hides on the other side is in the bias.
-            causal: spec.band.ahead == Some(0),
+            band: band(spec.band),
         };
         let [query, key, value] = [query, key, value].map(|rows| self.contiguous(rows));
-        let rows = [(&query, targets), (&key, sources), (&value, sources)]
-            .map(|(rows, tokens)| HeadVectors::rows(rows.slice(), tokens, n_heads, d_head));
-        let bias = score_bias.map(|bias| self.contiguous(bias));
-        let bias = bias.as_ref().map(|bias| {
-            let [batches, _, targets, _] = bias.shape;
-            ScoreBias {
-                data: bias.slice(),
-                batch_stride: if batches > 1 { targets * sources } else { 0 },
-                target_stride: if targets > 1 { sources } else { 0 },
-            }
+        let rows = [
+            (&query, targets, n_heads),
+            (&key, sources, groups),
+            (&value, sources, groups),
+        ]
+        .map(|(rows, tokens, heads)| HeadVectors::rows(rows.slice(), tokens, heads, d_head));
+        let biases = [mask, positions].map(|bias| bias.map(|bias| self.contiguous(bias)));
+        let [padding, position] = biases.each_ref().map(|bias| {
+            bias.as_ref().map(|bias| {
+                let [batches, heads, targets, _] = bias.shape;
+                let of_head = targets * sources;
+                ScoreBias {
+                    data: bias.slice(),
+                    offset: 0,
+                    batch_stride: if batches > 1 { heads * of_head } else { 0 },
+                    head_stride: if heads > 1 { of_head } else { 0 },
+                    target_stride: if targets > 1 { sources as isize } else { 0 },
+                }
+            })
         });
-        let (weights, context) = kernels::attention(self.cpu, shape, rows, bias, keep_weights);
+        let sinks = sinks.map(|sinks| self.contiguous(sinks));
+        let plain = ScoreTerms::scaled(d_head);
+        let terms = ScoreTerms {
+            scale: match spec.scale == (d_head as f64).sqrt().recip() {
+                true => plain.scale,
+                false => spec.scale as f32,
+            },
+            soft_cap: spec.soft_cap.map(|cap| cap as f32),
+            padding,
+            position,
+            sinks: sinks.as_ref().map(HostFloats::slice),
+        };
+        let (weights, context) = kernels::attention(self.cpu, shape, rows, &terms, keep_weights);
         (
             weights.map(|weights| self.tensor(weights, [batch, n_heads, targets, sources])),
             self.tensor(context, [batch, targets, width]),
         )
+    }
+
+    /// Turns the first channels of every head by the angles of its token.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, token, heads · d_head]`, as the result; cos and sin `[batch or 1,
+    /// token, pairs]`.
+    pub(crate) fn rotate(
+        self,
+        x: &Tensor<3>,
+        heads: usize,
+        angles: [&Tensor<3>; 2],
+        pairs: Pairs,
+    ) -> Tensor<3> {
+        let shape @ [_, _, width] = x.dims();
+        let [cos, sin] = angles.map(|table| self.contiguous(table));
+        let [members, tokens, _] = cos.shape;
+        let pairs = match pairs {
+            Pairs::Halves => kernels::Pairs::Halves,
+            Pairs::Neighbours => kernels::Pairs::Neighbours,
+        };
+        let rotated = kernels::rotate(
+            self.cpu,
+            self.contiguous(x).slice(),
+            [heads, width / heads],
+            [cos.slice(), sin.slice()],
+            members * tokens,
+            pairs,
+        );
+        self.tensor(rotated, shape)
+    }
+
+    /// A gated block without limits and shift; u and v, a row a token, if they are
+    /// kept, and the result.
+    pub(crate) fn gated_feed_forward(
+        self,
+        x: &Tensor<3>,
+        gate: &Linear,
+        block: &FeedForward,
+        keep: bool,
+    ) -> Option<(Option<[Packed; 2]>, Tensor<3>)> {
+        let curve = curve(block.activation)?;
+        let [batch, token, _] = x.dims();
+        let x = self.pack(x);
+        let [gate, up] = [gate, &block.up].map(|map| {
+            let bias = map.bias.as_ref().map(|bias| self.contiguous(bias));
+            (self.contiguous(&map.weight), bias)
+        });
+        let [gate, up] = [&gate, &up].map(|(weight, bias)| Affine {
+            weight: matrix(weight),
+            bias: bias.as_ref().map(HostFloats::slice),
+        });
+        let (hidden, before) = match keep {
+            true => {
+                let (active, u) = kernels::linear_both(&x, gate, Then::Activation(curve));
+                let (hidden, v) = kernels::linear_both(&x, up, Then::Times(&active));
+                (hidden, Some([u, v]))
+            }
+            false => {
+                let active = kernels::linear_packed(&x, gate, Then::Activation(curve));
+                (kernels::linear_packed(&x, up, Then::Times(&active)), None)
+            }
+        };
+        Some((
+            before,
+            self.linear(&hidden, &block.down, true, [batch, token]),
+        ))
     }
 
     /// The feed-forward block; what its activation is applied to, a row a
@@ -161,7 +254,7 @@ impl Host {
         let weight = self.contiguous(&block.up.weight);
         let bias = block.up.bias.as_ref().map(|bias| self.contiguous(bias));
         let map = Affine {
-            weight: weight.slice(),
+            weight: matrix(&weight),
             bias: bias.as_ref().map(HostFloats::slice),
         };
         let (x, then) = (self.pack(x), Then::Activation(curve));
@@ -178,48 +271,44 @@ impl Host {
         ))
     }
 
-    /// [`Norm::forward`], where the kernels have it.
-    pub(crate) fn norm(self, x: &Tensor<3>, norm: &Norm) -> Option<(Tensor<3>, Tensor<3>)> {
-        let (NormKind::Layer, Some(bias)) = (norm.kind, &norm.bias) else {
-            return None;
-        };
+    /// [`Norm::forward`].
+    pub(crate) fn norm(self, x: &Tensor<3>, norm: &Norm) -> (Tensor<3>, Tensor<3>) {
         let shape @ [batch, token, _] = x.dims();
         let x = self.contiguous(x);
         let weight = self.contiguous(&norm.weight);
-        let bias = self.contiguous(bias);
-        let (normalized, scale) = kernels::layer_norm(
+        let bias = norm.bias.as_ref().map(|bias| self.contiguous(bias));
+        let (normalized, scale) = kernels::normalize(
             self.cpu,
             x.slice(),
-            weight.slice(),
-            bias.slice(),
+            fold(norm.kind, &weight),
+            bias.as_ref().map(HostFloats::slice),
             norm.epsilon,
         );
-        Some((
+        (
             self.tensor(normalized, shape),
             self.tensor(scale, [batch, token, 1]),
-        ))
+        )
     }
 
-    /// What a layer norm does to a part of its input: centred, scaled by γ,
-    /// divided by s, and β added if it is given.
+    /// [`Norm::part`].
     ///
     /// # Shapes
     /// `x`: `[batch, token, d_model]`; `scale`: s, `[batch, token, 1]`; result as `x`.
-    pub fn layer_norm_part(
+    pub(crate) fn norm_part(
         self,
         x: &Tensor<3>,
-        weight: &Tensor<1>,
+        norm: &Norm,
         bias: Option<&Tensor<1>>,
         scale: &Tensor<3>,
     ) -> Tensor<3> {
         let shape = x.dims();
         let (x, scale) = (self.contiguous(x), self.contiguous(scale));
-        let weight = self.contiguous(weight);
+        let weight = self.contiguous(&norm.weight);
         let bias = bias.map(|bias| self.contiguous(bias));
-        let part = kernels::layer_norm_part(
+        let part = kernels::normalized_part(
             self.cpu,
             x.slice(),
-            weight.slice(),
+            fold(norm.kind, &weight),
             bias.as_ref().map(HostFloats::slice),
             scale.slice(),
         );
@@ -240,7 +329,7 @@ impl Host {
         let weight = self.contiguous(&block.up.weight);
         let bias = block.up.bias.as_ref().map(|bias| self.contiguous(bias));
         let map = Affine {
-            weight: weight.slice(),
+            weight: matrix(&weight),
             bias: bias.as_ref().map(HostFloats::slice),
         };
         let x = self.pack(x);
@@ -255,7 +344,7 @@ impl Host {
     pub fn packed_product(self, x: &Tensor<3>, linear: &Linear) -> Packed {
         let weight = self.contiguous(&linear.weight);
         let map = Affine {
-            weight: weight.slice(),
+            weight: matrix(&weight),
             bias: None,
         };
         kernels::linear_packed(&self.pack(x), map, Then::Nothing)
@@ -271,7 +360,7 @@ impl Host {
     ) -> (Packed, Packed) {
         let weight = self.contiguous(&linear.weight);
         let map = Affine {
-            weight: weight.slice(),
+            weight: matrix(&weight),
             bias: None,
         };
         kernels::linear_both(&self.pack(x), map, Then::Times(factors))
@@ -316,6 +405,27 @@ impl Host {
     }
 }
 
+/// A tensor as the matrix of a product.
+fn matrix(weight: &HostFloats<2>) -> Matrix<'_> {
+    Matrix::rows(weight.slice(), weight.shape[1])
+}
+
+/// What a norm does to every part alike.
+fn fold(kind: NormKind, weight: &HostFloats<1>) -> Fold<'_> {
+    match kind {
+        NormKind::Layer => Fold::layer_norm(weight.slice()),
+        NormKind::Rms => Fold::rms_norm(weight.slice()),
+    }
+}
+
+/// The band as the kernels take it.
+pub fn band(band: Band) -> kernels::Band {
+    kernels::Band {
+        back: band.back,
+        ahead: band.ahead,
+    }
+}
+
 /// The kernels' activation; tanh is left to Burn.
 pub fn curve(activation: Activation) -> Option<kernels::Curve> {
     match activation {
@@ -355,7 +465,9 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
-    use crate::{MultiHeadAttention, apply_activation};
+    use crate::rope::Rotation;
+    use crate::{MultiHeadAttention, Precision, apply_activation};
+    use headwater_checkpoint::wiring::RopeSpec;
 
     const TOLERANCE: f32 = 1e-5;
 
@@ -390,25 +502,31 @@ mod tests {
             map.forward(x.clone()),
             product + map.bias.clone().unwrap().unsqueeze(),
         );
-        let norm = Norm {
-            kind: NormKind::Layer,
-            weight: random([20]),
-            bias: Some(random([20])),
-            epsilon: 1e-5,
-        };
-        let (kernel, burn) = (norm.forward(x.clone()), norm.burn_forward(x.clone()));
-        assert_alike(kernel.0, burn.0);
-        assert_alike(kernel.1.clone(), burn.1);
+        for (kind, bias) in [
+            (NormKind::Layer, Some(random([20]))),
+            (NormKind::Layer, None),
+            (NormKind::Rms, None),
+        ] {
+            let norm = Norm {
+                kind,
+                weight: random([20]),
+                bias,
+                epsilon: 1e-5,
+            };
+            let (kernel, burn) = (norm.forward(x.clone()), norm.burn_forward(x.clone()));
+            assert_alike(kernel.0, burn.0);
+            assert_alike(kernel.1.clone(), burn.1);
+            let centred = match kind {
+                NormKind::Layer => x.clone() - x.clone().mean_dim(2),
+                NormKind::Rms => x.clone(),
+            };
+            let part = centred * norm.weight.clone().unsqueeze() / kernel.1.clone();
+            assert_alike(norm.part(x.clone(), &kernel.1, false), part);
+        }
         assert_alike(host.add(&x, &x), x.clone() + x.clone());
         assert_alike(
             host.row_norms(&x),
             x.clone().square().sum_dim(2).sqrt().squeeze_dim(2),
-        );
-        let centred = x.clone() - x.clone().mean_dim(2);
-        let part = centred * norm.weight.clone().unsqueeze() / kernel.1.clone();
-        assert_alike(
-            host.layer_norm_part(&x, &norm.weight, None, &kernel.1),
-            part,
         );
         // A view that lies out of order in memory.
         let turned = x.clone().swap_dims(0, 1);
@@ -417,26 +535,91 @@ mod tests {
 
     #[test]
     fn attention_is_that_of_burn() {
-        let attention = MultiHeadAttention {
-            query: linear(20, 20),
-            key: linear(20, 20),
-            value: linear(20, 20),
-            output: linear(20, 20),
-            spec: AttentionSpec::new(4, 5),
-            qk_norms: None,
-            sinks: None,
-            buckets: None,
+        let plain = AttentionSpec::new(4, 5);
+        let shared = AttentionSpec {
+            groups: 2,
+            scale: 0.3,
+            soft_cap: Some(1.5),
+            ..plain.clone()
         };
-        let [query, key, value] = [random([2, 5, 20]), random([2, 9, 20]), random([2, 9, 20])];
-        let host = Host::of(&query).expect("this machine has vectors");
-        for bias in [None, Some(random([2, 1, 1, 9])), Some(random([1, 1, 5, 9]))] {
-            let burn = attention.burn_weights(query.clone(), key.clone(), None, bias.as_ref());
-            let context = burn.clone().matmul(attention.split_heads(value.clone()));
-            let rows = [&query, &key, &value];
-            let (weights, kernel) = host.attention(rows, &attention.spec, bias.as_ref(), true);
-            assert_alike(weights.expect("they are kept"), burn);
-            assert_alike(kernel, attention.merge_heads(context));
+        for (spec, sinks) in [(plain, None), (shared, Some(random([4])))] {
+            let width = spec.groups * 5;
+            let attention = MultiHeadAttention {
+                query: linear(20, 20),
+                key: linear(20, width),
+                value: linear(20, width),
+                output: linear(20, 20),
+                spec,
+                qk_norms: None,
+                sinks,
+                buckets: None,
+            };
+            let query = random([2, 5, 20]);
+            let [key, value] = [(); 2].map(|()| random([2, 9, width]));
+            let host = Host::of(&query).expect("this machine has vectors");
+            for (mask, positions) in [
+                (None, None),
+                (Some(random([2, 1, 1, 9])), None),
+                (Some(random([1, 1, 5, 9])), Some(random([1, 4, 1, 9]))),
+                (None, Some(random([1, 4, 5, 9]))),
+            ] {
+                let [queries, keys] = [query.clone(), key.clone()];
+                let burn = attention.burn_weights(queries, keys, positions.clone(), mask.as_ref());
+                let values = attention.repeat_groups(attention.split_heads(value.clone()));
+                let context = burn.clone().matmul(values);
+                let (weights, kernel) = host.attention(
+                    [&query, &key, &value],
+                    &attention.spec,
+                    [mask.as_ref(), positions.as_ref()],
+                    attention.sinks.as_ref(),
+                    true,
+                );
+                assert_alike(weights.expect("they are kept"), burn);
+                assert_alike(kernel, attention.merge_heads(context));
+            }
         }
+    }
+
+    #[test]
+    fn rotations_are_those_of_burn() {
+        let x = random([2, 7, 24]);
+        for pairs in [Pairs::Halves, Pairs::Neighbours] {
+            let spec = RopeSpec {
+                pairs,
+                ..RopeSpec::new(10_000.0, 6)
+            };
+            let rotation = Rotation::new(&spec, &[7, 7], 7, &Device::flex(), Precision::F32);
+            assert_alike(
+                rotation.apply(x.clone(), 3),
+                rotation.burn_apply(x.clone(), 3),
+            );
+        }
+    }
+
+    #[test]
+    fn gated_blocks_are_those_of_burn() {
+        let x = random([2, 7, 20]);
+        let host = Host::of(&x).expect("this machine has vectors");
+        let gate = linear(20, 50);
+        let block = FeedForward {
+            up: linear(20, 50),
+            gate: None,
+            down: linear(50, 20),
+            activation: Activation::Silu,
+        };
+        let [u, v] = [&gate, &block.up]
+            .map(|map| map.burn_product(x.clone()) + map.bias.clone().unwrap().unsqueeze());
+        let hidden = apply_activation(Activation::Silu, u.clone()) * v.clone();
+        let y = block.down.burn_product(hidden) + block.down.bias.clone().unwrap().unsqueeze();
+        let kernel = host.gated_feed_forward(&x, &gate, &block, true);
+        let (kept, kernel) = kernel.expect("the kernels have this activation");
+        for (kept, expected) in kept.expect("they are kept").into_iter().zip([u, v]) {
+            assert_alike(host.tensor(kept.unpack(), [2, 7, 50]), expected);
+        }
+        assert_alike(kernel, y.clone());
+        let (kept, alone) = host.gated_feed_forward(&x, &gate, &block, false).unwrap();
+        assert!(kept.is_none());
+        assert_alike(alone, y);
     }
 
     #[test]

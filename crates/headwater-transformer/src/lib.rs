@@ -42,7 +42,7 @@ pub use feed_forward::{FeedForward, Gate};
 pub use generation::generate;
 pub use headwater_checkpoint::wiring;
 pub use headwater_checkpoint::{Activation, Arrangement, EarlyStopping, GenerationSettings};
-pub use host::{Host, HostFloats, curve};
+pub use host::{Host, HostFloats, band, curve};
 pub use layer::{Block, EncoderOutput, Layer, Sources, Sublayer};
 pub use model::{LayerRun, Model, ModelOutput};
 pub use parameters::{Linear, Norm};

@@ -92,8 +92,8 @@ impl Norm {
     /// # Shapes
     /// `x`: `[batch, token, width]`; result: the same, and s(x) `[batch, token, 1]`.
     pub fn forward(&self, x: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
-        match Host::of(&x).and_then(|host| host.norm(&x, self)) {
-            Some(normalized) => normalized,
+        match Host::of(&x) {
+            Some(host) => host.norm(&x, self),
             None => self.burn_forward(x),
         }
     }
@@ -117,8 +117,8 @@ impl Norm {
     /// input, `[batch, token, 1]`.
     pub fn part(&self, part: Tensor<3>, scale: &Tensor<3>, with_bias: bool) -> Tensor<3> {
         let bias = self.bias.as_ref().filter(|_| with_bias);
-        if let (Some(host), NormKind::Layer) = (Host::of(&part), self.kind) {
-            return host.layer_norm_part(&part, &self.weight, bias, scale);
+        if let Some(host) = Host::of(&part) {
+            return host.norm_part(&part, self, bias, scale);
         }
         let scaled = self.centred(part) * self.weight.clone().unsqueeze() / scale.clone();
         match bias {

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use burn::tensor::{Device, Tensor, TensorData};
 use headwater_checkpoint::wiring::{Pairs, RopeKind, RopeSpec};
 
-use crate::Precision;
+use crate::{Host, Precision};
 
 /// cos and sin of every position's angles, for the texts of a batch.
 #[derive(Debug, Clone)]
@@ -61,6 +61,13 @@ impl Rotation {
     /// # Shapes
     /// `x`: `[batch, token, heads · d_head]`; result the same.
     pub(crate) fn apply(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
+        if let Some(host) = Host::of(&x) {
+            return host.rotate(&x, heads, [&self.cos, &self.sin], self.pairs);
+        }
+        self.burn_apply(x, heads)
+    }
+
+    pub(crate) fn burn_apply(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
         let [batch, token, width] = x.dims();
         let d_head = width / heads;
         let [members, _, pairs] = self.cos.dims();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Context;
 use burn::tensor::{Distribution, Tensor};
 use headwater::DeviceName;
-use headwater_kernels::{self as kernels, Affine, Cpu, Packed, Then};
+use headwater_kernels::{self as kernels, Affine, Cpu, Matrix, Packed, Then};
 
 /// Sizes of a product: [m, k] by the transpose of [n, k], as a layer's
 /// parameters lie in memory.
@@ -77,7 +77,7 @@ impl Product for Own {
         let start = Instant::now();
         let a = Packed::new(self.cpu, &self.a, self.sizes.k);
         let b = Affine {
-            weight: &self.b,
+            weight: Matrix::rows(&self.b, self.sizes.k),
             bias: None,
         };
         self.product = kernels::linear(&a, b);
@@ -89,6 +89,7 @@ impl Product for Own {
 /// packed already, and so is what comes out.
 pub(crate) struct Streamed {
     a: Packed,
+    k: usize,
     b: Vec<f32>,
 }
 
@@ -100,6 +101,7 @@ impl Streamed {
         let Gemm { a, b, .. } = Gemm::new(sizes);
         Ok(Self {
             a: Packed::new(cpu, &a, sizes.k),
+            k: sizes.k,
             b,
         })
     }
@@ -107,7 +109,7 @@ impl Streamed {
     pub(crate) fn seconds(&self) -> f64 {
         let start = Instant::now();
         let b = Affine {
-            weight: &self.b,
+            weight: Matrix::rows(&self.b, self.k),
             bias: None,
         };
         let product = kernels::linear_packed(&self.a, b, Then::Nothing);

@@ -1,4 +1,4 @@
-use headwater_kernels::{Affine, Curve, Packed, Then, linear_packed};
+use headwater_kernels::{Affine, Curve, Matrix, Packed, Then, linear_packed};
 
 use crate::on_every_cpu;
 
@@ -20,7 +20,7 @@ fn normal_distribution(x: f64) -> f64 {
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
-fn gate(curve: Curve, x: f64) -> f64 {
+pub(crate) fn gate(curve: Curve, x: f64) -> f64 {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     match curve {
         Curve::Gelu => normal_distribution(x),
@@ -52,7 +52,7 @@ fn curves_and_their_gates_are_right_to_the_last_digits() {
     on_every_cpu(|cpu| {
         let packed = Packed::new(cpu, &x, 1);
         let one = Affine {
-            weight: &[1.0],
+            weight: Matrix::rows(&[1.0], 1),
             bias: None,
         };
         for curve in curves {

@@ -7,12 +7,15 @@
 
 mod attention;
 mod curves;
+mod gates;
 mod heads;
 mod maps;
+mod matrices;
 mod products;
+mod rotations;
 mod rows;
 
-use headwater_kernels::Cpu;
+use headwater_kernels::{Band, Cpu};
 
 /// Numbers in −1..1 that depend on nothing but the seed.
 fn random(count: usize, seed: u64) -> Vec<f32> {
@@ -20,12 +23,13 @@ fn random(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| 2.0 * random.f32() - 1.0).collect()
 }
 
-/// Every row sums to 1; behind the diagonal there is nothing if `causal`.
-fn random_weights(maps: usize, targets: usize, sources: usize, causal: bool) -> Vec<f32> {
+/// Every row sums to 1; outside of the band there is nothing.
+fn random_weights(maps: usize, targets: usize, sources: usize, band: Band) -> Vec<f32> {
     let mut weights = random(maps * targets * sources, 5);
     for (row, weights) in weights.chunks_exact_mut(sources).enumerate() {
-        let seen = if causal { row % targets + 1 } else { sources };
-        weights[seen..].fill(0.0);
+        let seen = band.sources(row % targets, sources);
+        weights[..seen.start].fill(0.0);
+        weights[seen.end..].fill(0.0);
         let sum: f32 = weights.iter().map(|weight| weight.abs()).sum();
         weights
             .iter_mut()

@@ -1,5 +1,6 @@
 use headwater_kernels::{
-    Affine, Curve, Packed, Then, linear, linear_both, linear_packed, rows_times_vector,
+    Affine, Curve, Known, Matrix, Packed, Then, linear, linear_both, linear_packed,
+    rows_times_vector,
 };
 
 use crate::{assert_close, on_every_cpu, random, same_on_any_threads, sizes};
@@ -35,7 +36,7 @@ fn a_product_is_the_sum_of_products() {
             let packed = Packed::new(cpu, &x, k);
             assert_eq!(packed.unpack(), x);
             let map = Affine {
-                weight: &w,
+                weight: Matrix::rows(&w, k),
                 bias: Some(&bias),
             };
             let y = same_on_any_threads(|| linear(&packed, map));
@@ -55,7 +56,7 @@ fn what_is_done_then_is_done_to_every_number() {
         let (x, w, factors) = (random(m * k, 1), random(n * k, 2), random(m * n, 3));
         let x = Packed::new(cpu, &x, k);
         let map = Affine {
-            weight: &w,
+            weight: Matrix::rows(&w, k),
             bias: None,
         };
         let plain = linear_packed(&x, map, Then::Nothing);
@@ -69,6 +70,14 @@ fn what_is_done_then_is_done_to_every_number() {
             .collect();
         assert_eq!(times.unpack(), expected);
         assert_eq!(plain.times(&factors).unpack(), expected);
+        let terms = Packed::new(cpu, &random(m * n, 4), n);
+        let plus = linear_packed(&x, map, Then::TimesPlus(&factors, &terms));
+        let numbers = plain.unpack().into_iter().zip(factors.unpack());
+        let added: Vec<f32> = numbers
+            .zip(terms.unpack())
+            .map(|((a, b), c)| a.mul_add(b, c))
+            .collect();
+        assert_eq!(plus.unpack(), added);
         let (both, before) = linear_both(&x, map, Then::Times(&factors));
         assert_eq!(both.unpack(), expected);
         assert_eq!(before.unpack(), plain.unpack());
@@ -84,7 +93,7 @@ fn a_row_does_not_depend_on_the_others() {
         let (m, n, k) = (90, 50, 600);
         let (x, w) = (random(m * k, 1), random(n * k, 2));
         let map = Affine {
-            weight: &w,
+            weight: Matrix::rows(&w, k),
             bias: None,
         };
         let rows = |x: &[f32]| linear(&Packed::new(cpu, x, k), map);
@@ -103,7 +112,26 @@ fn the_rest_of_a_sum_is_what_is_left() {
         let (a, c) = (random(columns, 4), random(columns, 5));
         let scale: Vec<f32> = random(rows, 6).iter().map(|s| 1.5 + s).collect();
         let [sums, parts, times] = [&sum, &part, &factors].map(|x| Packed::new(cpu, x, columns));
-        let mut rest = sums.rest_times(&parts, [&a, &c], &scale, &times);
+        let known = [
+            Known {
+                vector: &c,
+                divisor: None,
+            },
+            Known {
+                vector: &a,
+                divisor: Some(&scale),
+            },
+        ];
+        let mut rest = sums.rest_times(&parts, &known, &times);
+        // Nothing known is known zeros, to the bit.
+        let zeros = [Known {
+            vector: &vec![0.0; columns],
+            divisor: None,
+        }];
+        assert_eq!(
+            sums.rest_times(&parts, &[], &times).unpack(),
+            sums.rest_times(&parts, &zeros, &times).unpack()
+        );
         let expected: Vec<f64> = (0..rows * columns)
             .map(|at| {
                 let [sum, part, factor] = [sum[at], part[at], factors[at]].map(f64::from);
@@ -137,7 +165,12 @@ fn a_vector_is_multiplied_by_every_row() {
         for (n, k) in [(1, 1), (40, 77), (9, 768)] {
             let (w, x) = (random(n * k, 1), random(k, 2));
             let expected = product(&x, &w, &vec![0.0; n], k);
-            assert_close(&rows_times_vector(cpu, &w, &x), &expected, 1e-6, "dots");
+            assert_close(
+                &rows_times_vector(cpu, Matrix::rows(&w, k), &x),
+                &expected,
+                1e-6,
+                "dots",
+            );
         }
     });
 }

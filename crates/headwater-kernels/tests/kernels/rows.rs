@@ -1,5 +1,5 @@
 use headwater_kernels::{
-    add, diagonal, layer_norm, layer_norm_part, rest, row_norms, row_sums, sums_of_others,
+    Fold, add, diagonal, normalize, normalized_part, rest, row_norms, row_sums, sums_of_others,
     times_factors,
 };
 
@@ -17,31 +17,46 @@ fn rows_are_normalized_and_measured() {
             let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| x + y).collect();
             assert_eq!(sum, expected);
 
-            let (normalized, scale) = layer_norm(cpu, &x, &gamma, &beta, 1e-5);
-            let (mut expected, mut parts) = (Vec::new(), Vec::new());
-            let (mut scales, mut norms) = (Vec::new(), Vec::new());
-            for (row, y) in x.chunks_exact(columns).zip(y.chunks_exact(columns)) {
-                let centred = |row: &[f32]| -> Vec<f64> {
-                    let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / columns as f64;
-                    row.iter().map(|&x| f64::from(x) - mean).collect()
-                };
-                let centred_row = centred(row);
-                let variance = centred_row.iter().map(|x| x * x).sum::<f64>() / columns as f64;
-                let s = (variance + 1e-5).sqrt();
-                scales.push(s);
-                for (column, x) in centred_row.iter().enumerate() {
-                    expected.push(x / s * f64::from(gamma[column]) + f64::from(beta[column]));
-                }
-                for (column, y) in centred(y).iter().enumerate() {
-                    parts.push(y / s * f64::from(gamma[column]));
-                }
+            let squares = x.chunks_exact(columns).map(|row| {
                 let squares = row.iter().map(|&x| f64::from(x) * f64::from(x));
-                norms.push(squares.sum::<f64>().sqrt());
+                squares.sum::<f64>().sqrt()
+            });
+            let norms: Vec<f64> = squares.collect();
+            for (centre, bias) in [
+                (true, Some(&beta[..])),
+                (true, None),
+                (false, None),
+                (false, Some(&beta[..])),
+            ] {
+                let fold = match centre {
+                    true => Fold::layer_norm(&gamma),
+                    false => Fold::rms_norm(&gamma),
+                };
+                let (normalized, scale) = normalize(cpu, &x, fold, bias, 1e-5);
+                let (mut expected, mut parts, mut scales) = (Vec::new(), Vec::new(), Vec::new());
+                for (row, y) in x.chunks_exact(columns).zip(y.chunks_exact(columns)) {
+                    let centred = |row: &[f32]| -> Vec<f64> {
+                        let sum = row.iter().map(|&x| f64::from(x)).sum::<f64>();
+                        let mean = if centre { sum / columns as f64 } else { 0.0 };
+                        row.iter().map(|&x| f64::from(x) - mean).collect()
+                    };
+                    let centred_row = centred(row);
+                    let variance = centred_row.iter().map(|x| x * x).sum::<f64>() / columns as f64;
+                    let s = (variance + 1e-5).sqrt();
+                    scales.push(s);
+                    let beta = |column: usize| bias.map_or(0.0, |beta| f64::from(beta[column]));
+                    for (column, x) in centred_row.iter().enumerate() {
+                        expected.push(x / s * f64::from(gamma[column]) + beta(column));
+                    }
+                    for (column, y) in centred(y).iter().enumerate() {
+                        parts.push(y / s * f64::from(gamma[column]) + beta(column));
+                    }
+                }
+                assert_close(&normalized, &expected, 1e-5, "normalized");
+                assert_close(&scale, &scales, 1e-6, "scale");
+                let part = normalized_part(cpu, &y, fold, bias, &scale);
+                assert_close(&part, &parts, 1e-5, "part");
             }
-            assert_close(&normalized, &expected, 1e-5, "normalized");
-            assert_close(&scale, &scales, 1e-6, "scale");
-            let part = layer_norm_part(cpu, &y, &gamma, None, &scale);
-            assert_close(&part, &parts, 1e-5, "part");
             let found = row_norms(cpu, &x, columns, 1.0);
             assert_close(&found, &norms, 1e-6, "norms");
         }
@@ -67,14 +82,19 @@ fn rows_of_which_little_is_left_are_told() {
                     f64::from(sum[place]) - f64::from(bias[place % columns]) - part
                 };
                 let expected: Vec<f64> = (0..sum.len()).map(left).collect();
-                let (found, small) = rest(cpu, &sum, &bias, part, 0.01);
+                let (found, small) = rest(cpu, &sum, columns, Some(&bias), part, 0.01);
                 assert_close(&found, &expected, 1e-6, "rest");
                 assert_eq!(small, part.map_or(vec![], |_| little.clone()));
             }
-            // Nothing at all is little.
-            assert_eq!(rest(cpu, &bias, &bias, None, 0.0).1, [0]);
+            // No bias is one of zeros, to the bit.
             let zeros = vec![0.0; columns];
-            assert_eq!(rest(cpu, &zeros, &zeros, None, 0.0).1, [0]);
+            assert_eq!(
+                rest(cpu, &sum, columns, None, Some(&part), 0.01),
+                rest(cpu, &sum, columns, Some(&zeros), Some(&part), 0.01)
+            );
+            // Nothing at all is little.
+            assert_eq!(rest(cpu, &bias, columns, Some(&bias), None, 0.0).1, [0]);
+            assert_eq!(rest(cpu, &zeros, columns, None, None, 0.0).1, [0]);
         }
     });
 }
