@@ -9,8 +9,8 @@ use anyhow::Context;
 use clap::Args;
 use headwater::transformer::{Captures, TokenSequence};
 use headwater::{
-    Analyzer, Array, ArrayKey, DeviceName, LayerArray, LoadOptions, Precision, Request,
-    TokenizedInput, Translator,
+    Analyzer, Array, ArrayKey, DeviceName, LayerArray, LoadOptions, Precision, Quantity, Request,
+    Scope, TokenizedInput, Translator,
 };
 use headwater_fixtures::{
     Case, DECODERS, Deviation, ENCODER_DECODERS, ENCODERS, Expected, cases, golden,
@@ -35,18 +35,24 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// The columns: what is compared, by its name in the file, which for
-/// cross-attention may begin with `cross_`.
-const QUANTITIES: [&str; 8] = [
-    "attention_weights",
-    "transformed_norms",
-    "weighted_norms",
-    "norms",
-    "preserving_norms",
-    "mixing_norms",
-    "mixing_ratio",
-    "bias_norms",
-];
+/// The columns: every array that is compared, those of cross-attention with the
+/// others of their name.
+fn columns() -> Vec<&'static str> {
+    let arrays = LayerArray::all(&[Scope::Attn]).into_iter();
+    let compared = arrays.filter(|array| array.quantity() != Quantity::ReconstructionError);
+    let mut columns: Vec<&str> = Vec::new();
+    for array in compared {
+        let column = column(array);
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+fn column(array: LayerArray) -> &'static str {
+    array.name().trim_start_matches("cross_")
+}
 
 /// What [`Options::check`] holds the errors to.
 struct Bounds {
@@ -190,11 +196,13 @@ fn batches(cases: BTreeMap<String, Case>) -> Vec<Vec<(String, Case)>> {
 }
 
 fn tokenized(case: &Case) -> TokenizedInput {
-    TokenizedInput {
-        input_ids: case.input_ids.clone(),
-        token_type_ids: case.token_type_ids.clone(),
-        tokens: case.input_ids.iter().map(u32::to_string).collect(),
-    }
+    let tokens = case.input_ids.iter().map(u32::to_string);
+    TokenizedInput::with_token_types(
+        case.input_ids.clone(),
+        case.token_type_ids.clone(),
+        tokens.collect(),
+    )
+    .expect("a fixture has a token type for every id")
 }
 
 impl Measured {
@@ -262,12 +270,8 @@ impl Measured {
             .with_context(|| format!("the fixture has no {name}"))?;
         anyhow::ensure!(*shape == array.shape(), "{name} has another shape");
         let deviation = Deviation::between(array.iter(), values);
-        // "{stack}layers.{l}.{quantity}" and perhaps ".{scope}".
-        let within_stack = name.trim_start_matches(key.stack().prefix());
-        let quantity = within_stack.split('.').nth(2).unwrap_or(&name);
-        let quantity = quantity.trim_start_matches("cross_");
-        let quantity = QUANTITIES.into_iter().find(|known| *known == quantity);
-        let quantity = quantity.with_context(|| format!("{name} has no column"))?;
+        let array = key.array().context("an array of a layer")?;
+        let quantity = column(array);
         let worst = self.quantities.entry(quantity).or_default();
         *worst = worst.max(deviation);
         Ok(())
@@ -322,18 +326,19 @@ fn markdown(device: DeviceName, rows: &[Measured]) -> String {
 }
 
 fn table(text: &mut String, title: &str, rows: &[Measured], pick: fn(&Deviation) -> f64) {
+    let columns = columns();
     let _ = write!(
         text,
         "\n## {}\n\n| model | dtype |",
         title.replace('|', "\\|")
     );
-    for quantity in QUANTITIES {
+    for &quantity in &columns {
         let _ = write!(text, " {quantity} |");
     }
-    let _ = writeln!(text, "\n|---|---|{}", "---:|".repeat(QUANTITIES.len()));
+    let _ = writeln!(text, "\n|---|---|{}", "---:|".repeat(columns.len()));
     for row in rows {
         let _ = write!(text, "| {} | {} |", row.model, row.precision);
-        for quantity in QUANTITIES {
+        for quantity in &columns {
             let _ = match row.quantities.get(quantity) {
                 Some(deviation) => write!(text, " {:.1e} |", pick(deviation)),
                 None => write!(text, " – |"),
@@ -359,7 +364,7 @@ mod tests {
     fn a_wrong_number_shows_in_its_column() {
         let analyzer = Analyzer::from_pretrained(&golden("bert").display().to_string()).unwrap();
         let measured = measure("bert", &analyzer).unwrap();
-        assert_eq!(measured.quantities.len(), QUANTITIES.len());
+        assert_eq!(measured.quantities.len(), columns().len());
         assert!(measured.reconstruction > 0.0 && measured.reconstruction < 1e-5);
 
         let case = &cases("bert")["short"];

@@ -12,7 +12,6 @@ use headwater::{DeviceName, Request, Store};
 use crate::batches::{Padding, batches};
 use crate::failure::{self, BadInput};
 use crate::jsonl::{Item, Items};
-use crate::leftovers;
 use crate::output;
 use crate::outputs::{Kind, Reads};
 use crate::progress::{Bar, Verbosity};
@@ -82,7 +81,7 @@ impl Run<'_> {
     /// cannot be analyzed is reported and counted instead.
     pub(crate) fn run(&self, mut items: Items) -> anyhow::Result<ExitCode> {
         self.make_directory()?;
-        let _lock = leftovers::clear(self.directory);
+        let _lock = headwater::remove_unfinished(self.directory);
         let progress = Progress::new(&items, self.verbosity);
         let outcome = self.items(&mut items, &progress);
         let counts = progress.finish();

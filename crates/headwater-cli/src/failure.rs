@@ -22,9 +22,11 @@ impl std::error::Error for BadInput {}
 /// Whether the input is to blame, and not the machine.
 pub(crate) fn is_bad_input(error: &anyhow::Error) -> bool {
     let library = error.downcast_ref::<headwater::Error>();
+    let analysis = error.downcast_ref::<headwater::analysis::Error>();
     let pictures = error.downcast_ref::<headwater_report::Error>();
     error.is::<BadInput>()
         || library.is_some_and(headwater::Error::is_bad_input)
+        || analysis.is_some_and(headwater::analysis::Error::is_bad_input)
         || pictures.is_some_and(headwater_report::Error::is_bad_input)
 }
 

@@ -32,7 +32,7 @@ impl FromStr for Scopes {
 
 fn scope(word: &str) -> Result<Scope, String> {
     word.parse()
-        .map_err(|error: headwater::decomposition::Error| error.to_string())
+        .map_err(|error: headwater::analysis::Error| error.to_string())
 }
 
 /// One scope.

@@ -11,7 +11,6 @@ mod inspect;
 mod interrupt;
 mod journal;
 mod jsonl;
-mod leftovers;
 mod lines;
 mod lists;
 mod load;

@@ -60,9 +60,10 @@ struct Source {
 pub(crate) fn shown(request: &Request, tokens: usize) -> Request {
     let map = map_shown(&request.quantities).filter(|_| tokens <= MAX_TOKENS_LISTED);
     let is_map = |quantity: Quantity| MAPS.contains(&quantity);
-    let quantities = Quantity::ALL.into_iter().filter(|&quantity| {
-        request.quantities.contains(quantity) && (!is_map(quantity) || map == Some(quantity))
-    });
+    let quantities = request
+        .quantities
+        .iter()
+        .filter(|&quantity| !is_map(quantity) || map == Some(quantity));
     Request {
         quantities: quantities.collect(),
         ..request.clone()

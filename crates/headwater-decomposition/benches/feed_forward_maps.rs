@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use headwater_decomposition::{LayerDecomposition, Scope};
+use headwater_decomposition::{LayerDecomposition, Segment};
 use headwater_transformer::wiring::{
     AttentionSpec, FeedForwardSpec, LayerSpec, NormKind, NormSpec, PlainSpec,
 };
@@ -88,7 +88,7 @@ fn seconds<const D: usize>(work: impl FnOnce() -> Tensor<D>) -> f64 {
 }
 
 fn maps(layer: &Layer, x: &Tensor<3>) -> f64 {
-    let scopes = &Scope::of(&layer.spec);
+    let scopes = &Segment::Layer.scopes(&layer.spec);
     let captures =
         LayerDecomposition::captures(&layer.spec, scopes).unwrap_or_else(|error| panic!("{error}"));
     let mut capture = LayerCapture::new(0);

@@ -7,14 +7,6 @@ pub enum Error {
     /// A quantity of the forward pass that the decomposition needs is missing.
     #[error(transparent)]
     Transformer(#[from] TransformerError),
-    /// A scope name that does not exist.
-    #[error("no scope `{name}`; the scopes are {known}")]
-    UnknownScope {
-        /// What was asked for.
-        name: String,
-        /// The slugs that exist, comma separated.
-        known: String,
-    },
     /// A scope that the model's arrangement does not have.
     #[error("the model has no scope `{scope}`; its scopes are {known}")]
     ScopeNotInArrangement {

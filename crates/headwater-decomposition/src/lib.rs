@@ -17,7 +17,8 @@ mod tiles;
 
 pub use error::Error;
 pub use gate::{first_moment, gated_secants, gated_slopes};
+pub use headwater_analysis::Scope;
 pub use layer::{LayerDecomposition, ScopeDecomposition};
 pub use options::{BiasTreatment, DecompositionOptions};
-pub use scope::{Scope, Segment};
+pub use scope::Segment;
 pub use slope::{secant, slope};

@@ -1,62 +1,9 @@
-use std::fmt;
 use std::ops::Range;
-use std::str::FromStr;
 
+use headwater_analysis::Scope;
 use headwater_transformer::wiring::{LayerSpec, Part, Reads, Step};
 
 use crate::Error;
-
-/// A prefix of a layer's components, named as in the papers: ATB is the
-/// attention block, and `ln` a norm of either kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Scope {
-    /// `attn`: multi-head attention alone (2020; ATTN-N of 2021), of the normalized
-    /// input where a norm comes first.
-    Attn,
-    /// `attn_ln`: and the norm of its output. Sandwich and norm on output.
-    AttnLn,
-    /// `attn_res`: attention and residual connection (ATTNRES-N of 2021). Post-LN and parallel.
-    AttnRes,
-    /// `atb`: the attention block: with its layer normalization in post-LN
-    /// models (ATTNRESLN-N of 2021), with its residual in others.
-    Atb,
-    /// `atb_ln`: the attention block and the norm before the feed-forward block. Pre-LN and sandwich.
-    AtbLn,
-    /// `atb_ff`: through the feed-forward sublayer (2023). Post-LN and norm on output.
-    AtbFf,
-    /// `atb_ff_ln`: through the norm of its output. Norm on output.
-    AtbFfLn,
-    /// `atb_ff_ln_res`: the whole layer. Norm on output.
-    AtbFfLnRes,
-    /// `atb_ff_res`: through its residual connection. Post-LN.
-    AtbFfRes,
-    /// `atb_ff_res_ln`: the whole layer. Post-LN.
-    AtbFfResLn,
-    /// `atb_ln_ff`: through the feed-forward sublayer (2023). Pre-LN and sandwich.
-    AtbLnFf,
-    /// `atb_ln_ff_ln`: through the norm of its output. Sandwich.
-    AtbLnFfLn,
-    /// `atb_ln_ff_ln_res`: the whole layer. Sandwich.
-    AtbLnFfLnRes,
-    /// `atb_ln_ff_res`: the whole layer. Pre-LN.
-    AtbLnFfRes,
-    /// `layer`: the whole layer, where its blocks stand side by side.
-    Layer,
-    /// `cross_attn`: multi-head attention to an encoder alone (the translation part of 2020).
-    CrossAttn,
-    /// `cross_attn_res`: and the residual connection, which brings in the target's own stream.
-    CrossAttnRes,
-    /// `cross_attn_res_ln`: and the next layer normalization: the block's own
-    /// (post-LN) or the feed-forward block's (pre-LN).
-    CrossAttnResLn,
-    /// `cross_attn_res_ln_ff`: through the feed-forward sublayer.
-    CrossAttnResLnFf,
-    /// `cross_attn_res_ln_ff_res`: through its residual connection.
-    CrossAttnResLnFfRes,
-    /// `cross_attn_res_ln_ff_res_ln`: through the last layer normalization. Post-LN.
-    CrossAttnResLnFfResLn,
-}
 
 /// A stretch of a layer whose parts have one set of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,93 +144,9 @@ fn step_names(segment: Segment, layer: &LayerSpec) -> String {
     steps.join(", ")
 }
 
-impl Scope {
-    /// Every scope of every model, in the order of computation.
-    pub const ALL: [Scope; 21] = [
-        Scope::Attn,
-        Scope::AttnLn,
-        Scope::AttnRes,
-        Scope::Atb,
-        Scope::AtbLn,
-        Scope::AtbFf,
-        Scope::AtbFfLn,
-        Scope::AtbFfLnRes,
-        Scope::AtbFfRes,
-        Scope::AtbFfResLn,
-        Scope::AtbLnFf,
-        Scope::AtbLnFfLn,
-        Scope::AtbLnFfLnRes,
-        Scope::AtbLnFfRes,
-        Scope::Layer,
-        Scope::CrossAttn,
-        Scope::CrossAttnRes,
-        Scope::CrossAttnResLn,
-        Scope::CrossAttnResLnFf,
-        Scope::CrossAttnResLnFfRes,
-        Scope::CrossAttnResLnFfResLn,
-    ];
-
-    /// The scopes of a layer without cross-attention, shortest first.
-    pub fn of(layer: &LayerSpec) -> Vec<Scope> {
-        Segment::Layer.scopes(layer)
-    }
-
-    /// Whether the sources are the tokens of an encoder.
-    pub fn is_cross(self) -> bool {
-        self >= Scope::CrossAttn
-    }
-
-    /// The name in files and options, such as `atb_ff_res`.
-    pub fn slug(self) -> &'static str {
-        match self {
-            Scope::Attn => "attn",
-            Scope::AttnLn => "attn_ln",
-            Scope::AttnRes => "attn_res",
-            Scope::Atb => "atb",
-            Scope::AtbLn => "atb_ln",
-            Scope::AtbFf => "atb_ff",
-            Scope::AtbFfLn => "atb_ff_ln",
-            Scope::AtbFfLnRes => "atb_ff_ln_res",
-            Scope::AtbFfRes => "atb_ff_res",
-            Scope::AtbFfResLn => "atb_ff_res_ln",
-            Scope::AtbLnFf => "atb_ln_ff",
-            Scope::AtbLnFfLn => "atb_ln_ff_ln",
-            Scope::AtbLnFfLnRes => "atb_ln_ff_ln_res",
-            Scope::AtbLnFfRes => "atb_ln_ff_res",
-            Scope::Layer => "layer",
-            Scope::CrossAttn => "cross_attn",
-            Scope::CrossAttnRes => "cross_attn_res",
-            Scope::CrossAttnResLn => "cross_attn_res_ln",
-            Scope::CrossAttnResLnFf => "cross_attn_res_ln_ff",
-            Scope::CrossAttnResLnFfRes => "cross_attn_res_ln_ff_res",
-            Scope::CrossAttnResLnFfResLn => "cross_attn_res_ln_ff_res_ln",
-        }
-    }
-}
-
 fn slugs(scopes: &[Scope]) -> String {
     let slugs: Vec<_> = scopes.iter().map(|scope| scope.slug()).collect();
     slugs.join(", ")
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.slug())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        Scope::ALL
-            .into_iter()
-            .find(|scope| scope.slug() == name)
-            .ok_or_else(|| Error::UnknownScope {
-                name: name.to_owned(),
-                known: slugs(&Scope::ALL),
-            })
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const ACTIVATIONS: [(&str, Activation); 5] = [
 ];
 
 fn tensor(values: &[f64], device: &Device, precision: Precision) -> Tensor<1> {
-    let options = (device, precision.dtype());
+    let options = (device, headwater_transformer::dtype(precision));
     let data = TensorData::new(values.to_vec(), [values.len()]);
     Tensor::from_data(data, options)
 }

@@ -1,7 +1,7 @@
 //! The part vectors themselves, and the biases, against a naive program.
 
 use headwater_checkpoint::Checkpoint;
-use headwater_decomposition::{LayerDecomposition, Scope};
+use headwater_decomposition::{LayerDecomposition, Segment};
 use headwater_fixtures::{DECODERS, Deviation, ENCODERS, Expected, cases, golden};
 use headwater_transformer::{DeviceName, Model, Precision, TokenSequence};
 
@@ -19,7 +19,7 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
     let expected = Expected::of(family);
     let expected = expected.case("short");
     let layer = model.architecture().layer(0);
-    let scopes = &Scope::of(&layer);
+    let scopes = &Segment::Layer.scopes(&layer);
     let captures = LayerDecomposition::captures(&layer, scopes).unwrap();
     for capture in model.run(&batch, captures) {
         let l = capture.layer();

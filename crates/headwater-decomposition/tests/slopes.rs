@@ -17,7 +17,7 @@ const ACTIVATIONS: [(&str, Activation); 6] = [
 
 fn tensor(values: Vec<f64>, device: &Device, precision: Precision) -> Tensor<1> {
     let shape = [values.len()];
-    let options = (device, precision.dtype());
+    let options = (device, headwater_transformer::dtype(precision));
     match precision {
         Precision::F64 => Tensor::from_data(TensorData::new(values, shape), options),
         Precision::F32 => {

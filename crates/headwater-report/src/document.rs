@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use headwater::Stack;
+use headwater_analysis::Stack;
 use serde::Serialize;
 
 use crate::Error;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 pub enum Error {
     /// An analysis could not be read, or a file not begun or finished.
     #[error(transparent)]
-    Headwater(#[from] headwater::Error),
+    Analysis(#[from] headwater_analysis::Error),
     /// A report about nothing.
     #[error("a report needs at least one analysis")]
     NoAnalysis,
@@ -44,7 +44,7 @@ pub enum Error {
         /// The analysis.
         name: String,
         /// What is wrong with it.
-        source: headwater::metrics::MetricsError,
+        source: headwater_metrics::MetricsError,
     },
     /// A layer that an analysis does not have.
     #[error("`{name}` has no {layer}; its layers are {known}")]
@@ -124,7 +124,7 @@ impl Error {
     /// Whether the arguments or the input are to blame, rather than the machine.
     pub fn is_bad_input(&self) -> bool {
         match self {
-            Error::Headwater(error) => error.is_bad_input(),
+            Error::Analysis(error) => error.is_bad_input(),
             Error::Io { .. } => false,
             _ => true,
         }

@@ -1,4 +1,4 @@
-use headwater::{LayerArray, Scope, Stack};
+use headwater_analysis::{LayerArray, Scope, Stack};
 
 use crate::source::Source;
 

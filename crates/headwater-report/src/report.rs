@@ -1,7 +1,7 @@
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use headwater::{Analysis, AnalysisReader, Quantity, QuantitySet, WholeFile};
+use headwater_analysis::{Analysis, AnalysisReader, Quantity, QuantitySet, WholeFile};
 
 use crate::source::Source;
 use crate::{Error, document, page};

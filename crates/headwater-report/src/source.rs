@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use headwater::{Analysis, AnalysisReader, ArrayKey, Stack, TokenizedInput};
+use headwater_analysis::{Analysis, AnalysisReader, ArrayKey, Stack, TokenizedInput};
 
 use crate::Error;
 

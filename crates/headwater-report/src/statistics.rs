@@ -1,7 +1,7 @@
 //! What several texts have in common: statistics by layer, of headwater-metrics.
 
-use headwater::LayerArray;
-use headwater::metrics::{
+use headwater_analysis::LayerArray;
+use headwater_metrics::{
     CategoryMeans, CategoryQuantity, LayerAttention, LayerTable, MetricsError, MixingByKind,
     SpecialTokens, Summary, TokenCategory,
 };

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::measure::{Contents, Measure, Part};
 use crate::packed::Survey;
 use crate::source::Source;
-use headwater::LayerArray;
+use headwater_analysis::LayerArray;
 
 /// Bytes of data that a page may always have: a text of 128 tokens with 12 layers of
 /// 12 heads stays below 5 MB.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use burn::tensor::{DType, Device};
 
-use crate::Error;
+use crate::{Error, Precision};
 
 /// A device by name; which ones exist is decided by Cargo features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,66 +133,18 @@ impl FromStr for DeviceName {
     }
 }
 
-/// The element type of every tensor of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Precision {
-    /// float32, the default.
-    #[default]
-    F32,
-    /// float64, for checking.
-    F64,
-}
-
-impl Precision {
-    /// The name as it is typed: `f32` or `f64`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Precision::F32 => "f32",
-            Precision::F64 => "f64",
-        }
-    }
-
-    /// Burn's element type.
-    pub fn dtype(self) -> DType {
-        match self {
-            Precision::F32 => DType::F32,
-            Precision::F64 => DType::F64,
-        }
-    }
-
-    /// The precision of an element type; what is not float64 counts as float32.
-    pub(crate) fn of(dtype: DType) -> Self {
-        match dtype {
-            DType::F64 => Precision::F64,
-            _ => Precision::F32,
-        }
-    }
-
-    /// Bytes of one element.
-    pub fn bytes(self) -> usize {
-        match self {
-            Precision::F32 => 4,
-            Precision::F64 => 8,
-        }
+/// Burn's element type of a precision.
+pub fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::F64 => DType::F64,
     }
 }
 
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Precision {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self, Error> {
-        match name {
-            "f32" => Ok(Precision::F32),
-            "f64" => Ok(Precision::F64),
-            _ => Err(Error::UnknownPrecision {
-                name: name.to_owned(),
-            }),
-        }
+/// The precision of an element type; integers have none of their own.
+pub(crate) fn precision_of(dtype: DType) -> Precision {
+    match dtype {
+        DType::F64 => Precision::F64,
+        _ => Precision::F32,
     }
 }

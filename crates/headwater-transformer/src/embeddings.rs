@@ -3,7 +3,7 @@ use headwater_checkpoint::Architecture;
 use headwater_checkpoint::wiring::{Positions, Projection, Sinusoids};
 
 use crate::reader::ParameterReader;
-use crate::{Error, Linear, Norm, TokenBatch};
+use crate::{Error, Linear, Norm, TokenBatch, dtype};
 
 /// Token, position and type embeddings, with their layer norm.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl Embeddings {
                 frequencies,
             } if !reader.has(POSITION) => Some(Tensor::from_data(
                 sinusoids(limit.saturating_add(first), spec.width, frequencies),
-                (reader.device, reader.precision.dtype()),
+                (reader.device, dtype(reader.precision)),
             )),
             Positions::Learned { .. } | Positions::Sinusoidal { .. } => {
                 Some(reader.tensor(POSITION)?)

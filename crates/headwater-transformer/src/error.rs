@@ -27,12 +27,6 @@ pub enum Error {
         /// The names that this build knows, comma separated.
         enabled: String,
     },
-    /// A precision name that does not exist.
-    #[error("no precision `{name}`; use f32 or f64")]
-    UnknownPrecision {
-        /// What was asked for.
-        name: String,
-    },
     /// The device cannot compute in this precision.
     #[error("device `{device}` cannot compute in {precision}; use f32, or the device flex")]
     UnsupportedPrecision {

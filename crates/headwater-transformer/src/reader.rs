@@ -4,7 +4,7 @@ use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData}
 use headwater_checkpoint::wiring::NormSpec;
 use headwater_checkpoint::{Checkpoint, MappedTensor};
 
-use crate::{DeviceName, Error, Linear, Norm, Precision};
+use crate::{DeviceName, Error, Linear, Norm, Precision, dtype};
 
 /// Reads parameters of one stack of a checkpoint onto a device.
 pub(crate) struct ParameterReader<'a> {
@@ -49,7 +49,7 @@ impl ParameterReader<'_> {
         };
         Ok(Tensor::from_data(
             data,
-            (self.device, self.precision.dtype()),
+            (self.device, dtype(self.precision)),
         ))
     }
 

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use burn::tensor::{Device, Tensor, TensorData};
 use headwater_checkpoint::wiring::{Pairs, RopeKind, RopeSpec};
 
-use crate::{Host, Precision};
+use crate::{Host, Precision, dtype};
 
 /// cos and sin of every position's angles, for the texts of a batch.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Rotation {
                 .map(|&angle| function(angle) * factor)
                 .collect();
             let shape = [lengths.len(), tokens, pairs];
-            Tensor::from_data(TensorData::new(values, shape), (device, precision.dtype()))
+            Tensor::from_data(TensorData::new(values, shape), (device, dtype(precision)))
         };
         Self {
             cos: table(f64::cos),

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use headwater_checkpoint::wiring::{Band, PositionScores, RopeSpec};
 
-use crate::Precision;
+use crate::device::precision_of;
 use crate::rope::Rotation;
+use crate::{Precision, dtype};
 
 /// Low enough that its exponential is exactly zero beside any real score, in
 /// float32 and in float64, and high enough to stay finite in both.
@@ -61,7 +62,7 @@ impl ScoreTables {
     /// For texts that fill a tensor `[batch, token, _]`.
     pub(crate) fn unpadded(x: &Tensor<3>) -> Self {
         let [batch, tokens, _] = x.dims();
-        let precision = Precision::of(x.dtype());
+        let precision = precision_of(x.dtype());
         Self::new(&vec![tokens; batch], tokens, &x.device(), precision)
     }
 
@@ -70,7 +71,7 @@ impl ScoreTables {
     }
 
     fn tensor<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
-        let options = (&self.device, self.precision.dtype());
+        let options = (&self.device, dtype(self.precision));
         Tensor::from_data(TensorData::new(values, shape), options)
     }
 
@@ -86,7 +87,7 @@ impl ScoreTables {
         };
         let make = || {
             mask(&self.lengths, self.longest, band).map(|(shape, values)| {
-                let options = (&self.device, self.precision.dtype());
+                let options = (&self.device, dtype(self.precision));
                 Tensor::from_data(TensorData::new(values, shape), options)
             })
         };

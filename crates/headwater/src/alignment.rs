@@ -4,10 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::decomposition::Scope;
-use crate::key::{LayerArray, Stack};
 use crate::metrics::{AlignmentSetting, Links, Symmetrization, WordGroups, WordMap};
-use crate::request::{Quantity, Request};
-use crate::{Analysis, Array, Error, TokenizedPair};
+use crate::{Analysis, Array, Error, LayerArray, Quantity, Request, Stack, TokenizedPair};
 
 /// A text and its translation as a model sees them, with the words that the
 /// tokens make up.

@@ -3,15 +3,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::analysis::Inputs;
 use crate::checkpoint::{Checkpoint, HubOptions};
-use crate::file::Store;
-use crate::input::{Given, LazyTokenizer};
-use crate::key::Stack;
+use crate::input::{LazyTokenizer, sequence};
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
 use crate::recording::Recording;
 use crate::transformer::{DeviceName, Model, Precision};
-use crate::{Analysis, Error, Input, Request, TokenizedInput};
+use crate::{Analysis, Error, Input, Request, Stack, Store, TokenizedInput};
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
@@ -134,7 +133,7 @@ impl Analyzer {
         inputs: &[TokenizedInput],
         request: &Request,
     ) -> Result<Vec<Analysis>, Error> {
-        let inputs_given: Vec<Given<'_>> = inputs.iter().map(Given::text).collect();
+        let inputs_given: Vec<Inputs<'_>> = inputs.iter().map(Inputs::from).collect();
         self.recording(request, &[self.plan(request)?])
             .collect(&inputs_given, |sink| {
                 self.analyze_each(inputs, request, sink)
@@ -155,7 +154,7 @@ impl Analyzer {
         store: Store,
         paths: &[PathBuf],
     ) -> Result<(), Error> {
-        let inputs_given: Vec<Given<'_>> = inputs.iter().map(Given::text).collect();
+        let inputs_given: Vec<Inputs<'_>> = inputs.iter().map(Inputs::from).collect();
         self.recording(request, &[self.plan(request)?])
             .write(&inputs_given, store, paths, |sink| {
                 self.analyze_each(inputs, request, sink)
@@ -172,7 +171,7 @@ impl Analyzer {
         path: &std::path::Path,
     ) -> Result<bool, Error> {
         self.recording(request, &[self.plan(request)?])
-            .is_written(Given::text(input), store, path)
+            .is_written(input.into(), store, path)
     }
 
     fn recording<'a>(&'a self, request: &'a Request, plans: &'a [Plan<'a>]) -> Recording<'a> {
@@ -201,7 +200,7 @@ impl Analyzer {
         input: &TokenizedInput,
         request: &Request,
     ) -> Result<BTreeMap<String, String>, Error> {
-        self.recording(request, &[]).metadata(Given::text(input))
+        self.recording(request, &[]).metadata(input.into())
     }
 
     /// Analyses inputs together as one padded batch and hands over each array
@@ -219,7 +218,7 @@ impl Analyzer {
             return Ok(());
         }
         let plan = self.plan(request)?;
-        let sequences: Vec<_> = inputs.iter().map(TokenizedInput::sequence).collect();
+        let sequences: Vec<_> = inputs.iter().map(sequence).collect();
         let batch = self.model.batch(&sequences)?;
         let mut split = Split::new(batch.lengths(), &[], sink);
         let mut run = self.model.run(&batch, plan.captures()?);

@@ -117,7 +117,7 @@ impl Bitext {
 }
 
 fn lines(path: &Path) -> Result<Vec<String>, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::Io {
+    let bytes = std::fs::read(path).map_err(|source| crate::analysis::Error::Io {
         action: "read",
         path: PathBuf::from(path),
         source,
@@ -187,7 +187,10 @@ mod tests {
         let missing = folder.path().join("missing");
         for path in [missing.as_path(), folder.path()] {
             let error = Bitext::read(path, &missing).unwrap_err();
-            assert!(matches!(error, Error::Io { .. }), "{error}");
+            assert!(
+                matches!(error, Error::Analysis(crate::analysis::Error::Io { .. })),
+                "{error}"
+            );
             assert!(error.is_bad_input(), "{error}");
         }
     }

@@ -1,10 +1,12 @@
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// What can go wrong on the way from text to analysis.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// An analysis, its file, or a name in it.
+    #[error(transparent)]
+    Analysis(#[from] crate::analysis::Error),
     /// The checkpoint could not be read.
     #[error(transparent)]
     Checkpoint(#[from] crate::checkpoint::Error),
@@ -24,34 +26,6 @@ pub enum Error {
         token: String,
         /// Its position, from 0.
         position: usize,
-    },
-    /// A quantity name that does not exist.
-    #[error("no quantity `{name}`; the quantities are {known}")]
-    UnknownQuantity {
-        /// What was asked for.
-        name: String,
-        /// The names that exist, comma separated.
-        known: String,
-    },
-    /// A name that is no array of an analysis.
-    #[error("no array `{name}` in an analysis; keys look like layers.0.norms.atb")]
-    UnknownArray {
-        /// What was asked for.
-        name: String,
-    },
-    /// A storage type that does not exist.
-    #[error("no storage type `{name}`; use f32 or f16")]
-    UnknownStore {
-        /// What was asked for.
-        name: String,
-    },
-    /// A value too large for float16.
-    #[error("`{key}` has the value {value}, which float16 cannot hold; store as f32")]
-    Float16Overflow {
-        /// The array.
-        key: String,
-        /// The value.
-        value: f64,
     },
     /// A pair of texts as one side of a translation.
     #[error("a translation model reads one text and its translation; give one text for each side")]
@@ -139,30 +113,6 @@ pub enum Error {
         /// Paths given.
         paths: usize,
     },
-    /// An output path that is something else than a file.
-    #[error("`{path}` exists and is not a regular file; choose another output", path = path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// A file could not be written or read.
-    #[error("could not {action} `{path}`: {source}", path = path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A file that is not an analysis.
-    #[error("`{path}` is not an analysis file: {reason}", path = path.display())]
-    NotAnAnalysis {
-        /// The path.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl From<crate::transformer::Error> for Error {
@@ -181,14 +131,7 @@ impl Error {
     pub fn is_bad_input(&self) -> bool {
         use crate::checkpoint::Error as Checkpoint;
         match self {
-            // A name that is no file's was misspelt.
-            Error::Io { action, source, .. } => {
-                let no_file = matches!(
-                    source.kind(),
-                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
-                );
-                *action == "read" && no_file
-            }
+            Error::Analysis(error) => error.is_bad_input(),
             Error::Checkpoint(
                 Checkpoint::Io { .. }
                 | Checkpoint::NoCacheDirectory

@@ -1,7 +1,7 @@
 use crate::checkpoint::{Architecture, Checkpoint, TextTokenizer};
 use crate::lazy::Lazy;
 use crate::transformer::TokenSequence;
-use crate::{Error, Stack};
+use crate::{Error, TokenizedInput};
 
 /// What is to be analysed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,102 +49,11 @@ impl From<Vec<u32>> for Input {
     }
 }
 
-/// An input as the model sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenizedInput {
-    /// Ids of the vocabulary, special tokens included.
-    pub input_ids: Vec<u32>,
-    /// One a token; zeros for models without token types.
-    pub token_type_ids: Vec<u32>,
-    /// The tokens as text; without a tokenizer the ids as text.
-    pub tokens: Vec<String>,
-}
-
-impl TokenizedInput {
-    /// The number of tokens.
-    pub fn len(&self) -> usize {
-        self.input_ids.len()
-    }
-
-    /// Whether there are no tokens; an analyzer never makes one.
-    pub fn is_empty(&self) -> bool {
-        self.input_ids.is_empty()
-    }
-
-    pub(crate) fn sequence(&self) -> TokenSequence {
-        TokenSequence {
-            input_ids: self.input_ids.clone(),
-            token_type_ids: self.token_type_ids.clone(),
-        }
-    }
-}
-
-/// A text and its translation as a translation model sees them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenizedPair {
-    /// What the encoder reads, end mark included.
-    pub source: TokenizedInput,
-    /// What the decoder reads: its start token and the translation, without the
-    /// end mark. Row t predicts the token behind it.
-    pub target: TokenizedInput,
-}
-
-/// The inputs of one analysis: a text, or a text and its translation.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Given<'a> {
-    pub(crate) input: &'a TokenizedInput,
-    /// What a decoder was given.
-    pub(crate) target: Option<&'a TokenizedInput>,
-}
-
-impl<'a> Given<'a> {
-    /// One text.
-    pub(crate) fn text(input: &'a TokenizedInput) -> Self {
-        Self {
-            input,
-            target: None,
-        }
-    }
-
-    /// A text and its translation.
-    pub(crate) fn pair(pair: &'a TokenizedPair) -> Self {
-        Self {
-            input: &pair.source,
-            target: Some(&pair.target),
-        }
-    }
-
-    /// The lists of ids of an analysis file, by name.
-    pub(crate) fn id_lists(self) -> Vec<(&'static str, &'a [u32])> {
-        match self.target {
-            None => vec![
-                ("input_ids", &self.input.input_ids),
-                ("token_type_ids", &self.input.token_type_ids),
-            ],
-            Some(target) => vec![
-                ("encoder.input_ids", &self.input.input_ids),
-                ("decoder.input_ids", &target.input_ids),
-            ],
-        }
-    }
-
-    /// The lists of tokens in the metadata of an analysis file, by name.
-    pub(crate) fn token_lists(self) -> Vec<(&'static str, &'a [String])> {
-        match self.target {
-            None => vec![("tokens", &self.input.tokens)],
-            Some(target) => vec![
-                ("encoder.tokens", &self.input.tokens),
-                ("decoder.tokens", &target.tokens),
-            ],
-        }
-    }
-
-    /// The tokens that the layers of a stack have.
-    pub(crate) fn tokens(self, stack: Stack) -> usize {
-        match (stack, self.target) {
-            (Stack::Decoder, Some(target)) => target.len(),
-            _ => self.input.len(),
-        }
+/// An input as a batch takes it.
+pub(crate) fn sequence(input: &TokenizedInput) -> TokenSequence {
+    TokenSequence {
+        input_ids: input.input_ids.clone(),
+        token_type_ids: input.token_type_ids.clone(),
     }
 }
 
@@ -185,13 +94,18 @@ impl LazyTokenizer {
                         .and_then(|tokenizer| tokenizer.token(id))
                         .unwrap_or_else(|| id.to_string())
                 };
-                TokenizedInput {
-                    tokens: input_ids.iter().map(token).collect(),
-                    token_type_ids: token_type_ids
-                        .clone()
-                        .unwrap_or_else(|| vec![0; input_ids.len()]),
+                let tokens = input_ids.iter().map(token).collect();
+                let token_types = match token_type_ids {
+                    Some(token_type_ids) => token_type_ids.clone(),
+                    None => vec![0; input_ids.len()],
+                };
+                // Of a wrong number of them the model says what it takes.
+                let ids = TokenSequence {
                     input_ids: input_ids.clone(),
-                }
+                    token_type_ids: token_types.clone(),
+                };
+                ids.validate(architecture, 0)?;
+                TokenizedInput::with_token_types(input_ids.clone(), token_types, tokens)?
             }
             Input::Tokens(tokens) => {
                 let tokenizer = self.get(checkpoint)?;
@@ -206,14 +120,11 @@ impl LazyTokenizer {
                     .enumerate()
                     .map(id)
                     .collect::<Result<_, _>>()?;
-                TokenizedInput {
-                    token_type_ids: vec![0; input_ids.len()],
-                    input_ids,
-                    tokens: tokens.clone(),
-                }
+                TokenSequence::new(input_ids.clone()).validate(architecture, 0)?;
+                TokenizedInput::new(input_ids, tokens.clone())?
             }
         };
-        tokenized.sequence().validate(architecture, 0)?;
+        sequence(&tokenized).validate(architecture, 0)?;
         Ok(tokenized)
     }
 
@@ -227,11 +138,11 @@ impl LazyTokenizer {
         if text.offsets.iter().all(Option::is_none) {
             return Err(Error::EmptyText);
         }
-        Ok(TokenizedInput {
-            token_type_ids: token_types(checkpoint.architecture(), text.token_type_ids),
-            input_ids: text.ids,
-            tokens: text.tokens,
-        })
+        Ok(TokenizedInput::with_token_types(
+            text.ids,
+            token_types(checkpoint.architecture(), text.token_type_ids),
+            text.tokens,
+        )?)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 
+use crate::analysis::Axis;
 use crate::decomposition::{LayerDecomposition, ScopeDecomposition, Segment};
-use crate::key::{ArrayKey, Axis, LayerArray, MixingMeasure, Stack};
+use crate::members::{max, member, only_member};
 use crate::read_back::ReadBack;
-use crate::{Array, Error, metrics};
+use crate::{Array, ArrayKey, Error, LayerArray, MixingMeasure, Place, metrics};
 
 /// Takes the arrays of an analysis as they are computed: which input, which array.
 pub type Sink<'a> = dyn FnMut(usize, ArrayKey, Array) -> Result<(), Error> + 'a;
@@ -19,13 +20,6 @@ pub(crate) struct Split<'a> {
     sink: &'a mut Sink<'a>,
 }
 
-/// The layer that arrays come from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) stack: Stack,
-    pub(crate) layer: usize,
-}
-
 impl<'a> Split<'a> {
     pub(crate) fn new(targets: &[usize], encoder: &[usize], sink: &'a mut Sink<'_>) -> Self {
         Self {
@@ -37,10 +31,10 @@ impl<'a> Split<'a> {
 
     pub(crate) fn send_hidden_states(&mut self, key: ArrayKey, array: Array) -> Result<(), Error> {
         if self.targets.len() == 1 {
-            return (self.sink)(0, key, array.only_member());
+            return (self.sink)(0, key, only_member(array));
         }
         for (index, &tokens) in self.targets.iter().enumerate() {
-            (self.sink)(index, key, array.member(index, &[(0, tokens)]))?;
+            (self.sink)(index, key, member(&array, index, &[(0, tokens)]))?;
         }
         Ok(())
     }
@@ -57,9 +51,9 @@ impl<'a> Split<'a> {
         values: Array,
         of_member: impl Fn(Array) -> Array,
     ) -> Result<(), Error> {
-        let key = array.of(place.stack, place.layer);
+        let key = array.in_layer(place);
         if self.targets.len() == 1 {
-            return (self.sink)(0, key, of_member(values.only_member()));
+            return (self.sink)(0, key, of_member(only_member(values)));
         }
         let axes = match array {
             // Read off as one value a target.
@@ -78,9 +72,10 @@ impl<'a> Split<'a> {
                     Axis::Head => None,
                     Axis::Target => Some((at, targets)),
                     Axis::Source => Some((at, sources)),
+                    _ => None,
                 })
                 .collect();
-            (self.sink)(index, key, of_member(values.member(index, &cuts)))?;
+            (self.sink)(index, key, of_member(member(&values, index, &cuts)))?;
         }
         Ok(())
     }
@@ -182,7 +177,7 @@ fn send_scope(
         read_back.send(
             [decomposition.reconstruction_errors()],
             move |[errors], split| {
-                split.send_members(place, error, errors, |of_targets| of_targets.max())
+                split.send_members(place, error, errors, |of_targets| max(&of_targets))
             },
         )?;
     }

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::analysis::Inputs;
 use crate::checkpoint::Architecture;
 use crate::checkpoint::wiring::LayerSpec;
-use crate::decomposition::{DecompositionOptions, LayerDecomposition, Scope, Segment};
-use crate::input::Given;
-use crate::key::{ArrayKey, LayerArray, Stack};
-use crate::layer_arrays::{Place, Split, send_segment};
+use crate::decomposition::{DecompositionOptions, LayerDecomposition, Segment};
+use crate::layer_arrays::{Split, send_segment};
 use crate::read_back::{ReadBack, waiting_bytes};
 use crate::transformer::{Captures, Layer, LayerRun};
-use crate::{Error, Request};
+use crate::{ArrayKey, Error, LayerArray, Place, Request, Scope, Stack};
 
 /// A request, spelled out for one stack of layers.
 #[derive(Debug)]
@@ -82,9 +81,9 @@ impl<'a> Plan<'a> {
     }
 
     /// Every array of an analysis, with its shape.
-    pub(crate) fn arrays(&self, given: Given<'_>) -> Vec<(ArrayKey, Vec<usize>)> {
+    pub(crate) fn arrays(&self, inputs: Inputs<'_>) -> Vec<(ArrayKey, Vec<usize>)> {
         let stack = self.stack;
-        let tokens = given.tokens(stack);
+        let tokens = inputs.tokens(stack);
         let hidden_states = self.hidden_states.iter().map(|&index| {
             (
                 ArrayKey::HiddenStates { stack, index },
@@ -95,7 +94,7 @@ impl<'a> Plan<'a> {
             let arrays = self.segments.iter().flat_map(|segment| &segment.arrays);
             arrays.map(move |array| {
                 let sources = match array.is_cross() {
-                    true => given.tokens(Stack::Encoder),
+                    true => inputs.tokens(Stack::Encoder),
                     false => tokens,
                 };
                 let heads = self.architecture.layer(layer).attention().heads;

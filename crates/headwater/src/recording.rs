@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::analysis::{AnalysisBuilder, AnalysisWriter, FORMAT, Inputs, Layout};
 use crate::checkpoint::Checkpoint;
 use crate::decomposition::BiasTreatment;
-use crate::file::{self, FORMAT, Layout, Store};
-use crate::input::Given;
 use crate::layer_arrays::Sink;
 use crate::plan::Plan;
 use crate::transformer::Model;
-use crate::{Analysis, Error, Request};
+use crate::{Analysis, Error, Request, Store};
 
 /// What is recorded of every input of a request: its metadata and its arrays.
 pub(crate) struct Recording<'a> {
@@ -25,7 +24,7 @@ pub(crate) struct Recording<'a> {
 impl Recording<'_> {
     /// The metadata of an analysis. The bias treatment is named only where it
     /// is not the default.
-    pub(crate) fn metadata(&self, given: Given<'_>) -> Result<BTreeMap<String, String>, Error> {
+    pub(crate) fn metadata(&self, given: Inputs<'_>) -> Result<BTreeMap<String, String>, Error> {
         let entries = [
             ("format", FORMAT.to_owned()),
             ("headwater_version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -57,7 +56,7 @@ impl Recording<'_> {
             .collect())
     }
 
-    fn layout(&self, given: Given<'_>, store: Store) -> Result<Layout, Error> {
+    fn layout(&self, given: Inputs<'_>, store: Store) -> Result<Layout, Error> {
         let arrays = self.plans.iter().flat_map(|plan| plan.arrays(given));
         let arrays: Vec<_> = arrays.collect();
         let precision = self.model.precision();
@@ -68,7 +67,7 @@ impl Recording<'_> {
     /// The analyses of inputs in memory.
     pub(crate) fn collect(
         &self,
-        inputs: &[Given<'_>],
+        inputs: &[Inputs<'_>],
         run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
     ) -> Result<Vec<Analysis>, Error> {
         // The metadata have the hash in them, which is there by the end of the run.
@@ -83,40 +82,64 @@ impl Recording<'_> {
     /// The analyses of inputs, each in its file.
     pub(crate) fn write(
         &self,
-        inputs: &[Given<'_>],
+        inputs: &[Inputs<'_>],
         store: Store,
         paths: &[PathBuf],
         run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let layouts = inputs.iter().map(|&given| self.layout(given, store));
         let layouts: Vec<Layout> = layouts.collect::<Result<_, Error>>()?;
-        file::write_each(&layouts, paths, run)
+        write_each(&layouts, paths, run)
     }
 
     /// Whether a file holds exactly what [`Recording::write`] would write.
     pub(crate) fn is_written(
         &self,
-        given: Given<'_>,
+        given: Inputs<'_>,
         store: Store,
         path: &Path,
     ) -> Result<bool, Error> {
-        Ok(file::matches(path, &self.layout(given, store)?))
+        Ok(self.layout(given, store)?.matches(path))
     }
 }
 
-/// Analyses of inputs that have arrays and no metadata.
+/// Analyses of inputs that have arrays, and no metadata but the tokens.
 pub(crate) fn arrays(
-    inputs: &[Given<'_>],
+    inputs: &[Inputs<'_>],
     run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
 ) -> Result<Vec<Analysis>, Error> {
-    let analysis = |given: &Given<'_>| {
-        let target = given.target.cloned();
-        Analysis::new(given.input.clone(), target, BTreeMap::new())
+    let builder = |inputs: &Inputs<'_>| {
+        let builder = Analysis::builder(inputs.input().clone());
+        match inputs.target() {
+            None => builder,
+            Some(target) => builder.target(target.clone()),
+        }
     };
-    let mut analyses: Vec<Analysis> = inputs.iter().map(analysis).collect();
-    run(&mut |index, key, array| {
-        analyses[index].insert(key, array);
-        Ok(())
-    })?;
-    Ok(analyses)
+    let mut builders: Vec<AnalysisBuilder> = inputs.iter().map(builder).collect();
+    run(&mut |index, key, array| Ok(builders[index].insert(key, array)?))?;
+    Ok(builders.into_iter().map(AnalysisBuilder::build).collect())
+}
+
+/// Writes the analyses that `run` hands over array by array, each to its file.
+fn write_each(
+    layouts: &[Layout],
+    paths: &[PathBuf],
+    run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if layouts.len() != paths.len() {
+        return Err(Error::PathCount {
+            inputs: layouts.len(),
+            paths: paths.len(),
+        });
+    }
+    let mut writers = layouts
+        .iter()
+        .zip(paths)
+        .map(|(layout, path)| Ok(AnalysisWriter::create(path, layout)?))
+        .collect::<Result<Vec<_>, Error>>()?;
+    run(&mut |index, key, array| Ok(writers[index].write(&key, &array)?))?;
+    for writer in writers {
+        writer.finish()?;
+    }
+    Ok(())
 }

@@ -90,16 +90,16 @@ impl TranslationTexts {
     /// What texts of a side have beside their words: end marks and language codes.
     pub(crate) fn marks(&self, side: Side) -> Result<TokenizedInput, Error> {
         let tokenizer = self.tokenizer()?;
-        Ok(tokenized(match side {
+        tokenized(match side {
             Side::Source => tokenizer.encode_source("")?,
             Side::Target => tokenizer.encode_target("")?,
-        }))
+        })
     }
 
     /// What the encoder reads.
     pub(crate) fn source(&self, input: &Input) -> Result<TokenizedInput, Error> {
         match input {
-            Input::Text(text) => Ok(tokenized(self.encode_source(text)?)),
+            Input::Text(text) => tokenized(self.encode_source(text)?),
             other => self.given(Side::Source, other),
         }
     }
@@ -122,7 +122,7 @@ impl TranslationTexts {
             source_words: WordGroups::from_offsets(source, source_tokens.offsets.clone()),
             target_words: WordGroups::from_offsets(target, predicted),
             tokens: TokenizedPair {
-                source: tokenized(source_tokens),
+                source: tokenized(source_tokens)?,
                 target: read,
             },
         })
@@ -152,11 +152,7 @@ impl TranslationTexts {
         let ids = std::iter::once(start).chain(labels.ids[..end].iter().copied());
         let token = self.token(Side::Target, start);
         let tokens = std::iter::once(token).chain(labels.tokens[..end].iter().cloned());
-        Ok(TokenizedInput {
-            token_type_ids: vec![0; end + 1],
-            input_ids: ids.collect(),
-            tokens: tokens.collect(),
-        })
+        Ok(TokenizedInput::new(ids.collect(), tokens.collect())?)
     }
 
     /// The text of ids that a model generated.
@@ -167,11 +163,9 @@ impl TranslationTexts {
     /// What a decoder reads that generated these ids: all but the end mark.
     pub(crate) fn generated(&self, ids: &[u32]) -> TokenizedInput {
         let ids = &ids[..ids.len() - 1];
-        TokenizedInput {
-            input_ids: ids.to_vec(),
-            token_type_ids: vec![0; ids.len()],
-            tokens: ids.iter().map(|&id| self.token(Side::Target, id)).collect(),
-        }
+        let tokens = ids.iter().map(|&id| self.token(Side::Target, id));
+        TokenizedInput::new(ids.to_vec(), tokens.collect())
+            .expect("a token for every id, and the start token at least")
     }
 
     /// The token of an id; the id itself where there is none or no tokenizer.
@@ -189,14 +183,17 @@ impl TranslationTexts {
                 input_ids,
                 token_type_ids,
             } => {
-                let tokens = input_ids.iter().map(|&id| self.token(side, id));
-                return Ok(TokenizedInput {
-                    tokens: tokens.collect(),
-                    token_type_ids: token_type_ids
-                        .clone()
-                        .unwrap_or_else(|| vec![0; input_ids.len()]),
-                    input_ids: input_ids.clone(),
-                });
+                let tokens = input_ids.iter().map(|&id| self.token(side, id)).collect();
+                let token_types = match token_type_ids {
+                    Some(token_type_ids) => token_type_ids.clone(),
+                    None => vec![0; input_ids.len()],
+                };
+                let input_ids = input_ids.clone();
+                return Ok(TokenizedInput::with_token_types(
+                    input_ids,
+                    token_types,
+                    tokens,
+                )?);
             }
             Input::Tokens(tokens) => {
                 let tokenizer = self.tokenizer()?;
@@ -214,20 +211,12 @@ impl TranslationTexts {
             Input::Text(_) => unreachable!("texts are tokenized"),
             Input::Pair(..) => return Err(Error::PairForTranslation),
         };
-        Ok(TokenizedInput {
-            token_type_ids: vec![0; input_ids.len()],
-            input_ids,
-            tokens,
-        })
+        Ok(TokenizedInput::new(input_ids, tokens)?)
     }
 }
 
-fn tokenized(text: TokenizedText) -> TokenizedInput {
-    TokenizedInput {
-        token_type_ids: vec![0; text.ids.len()],
-        input_ids: text.ids,
-        tokens: text.tokens,
-    }
+fn tokenized(text: TokenizedText) -> Result<TokenizedInput, Error> {
+    Ok(TokenizedInput::new(text.ids, text.tokens)?)
 }
 
 /// Refuses a text of nothing but white space and marks.

@@ -2,18 +2,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::analysis::Inputs;
 use crate::checkpoint::{Architecture, Checkpoint, Side};
-use crate::file::Store;
-use crate::input::Given;
-use crate::key::Stack;
+use crate::input::sequence;
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
 use crate::recording::{self, Recording};
 use crate::transformer::{DeviceName, EncoderDecoder, Precision};
 use crate::translation_texts::TranslationTexts;
 use crate::{
-    Aligner, Analysis, Error, Input, LoadOptions, ParallelText, Request, TokenizedInput,
-    TokenizedPair,
+    Aligner, Analysis, Error, Input, LoadOptions, ParallelText, Request, Stack, Store,
+    TokenizedInput, TokenizedPair,
 };
 
 /// What a model made of a text.
@@ -101,7 +100,7 @@ impl Translator {
         ] {
             if chosen.is_some() {
                 let marks = self.texts.marks(side)?;
-                marks.sequence().validate(stack.architecture(), 0)?;
+                sequence(&marks).validate(stack.architecture(), 0)?;
             }
         }
         Ok(self)
@@ -139,7 +138,7 @@ impl Translator {
             (self.model.encoder(), &pair.source),
             (self.model.decoder(), &pair.target),
         ] {
-            input.sequence().validate(stack.architecture(), 0)?;
+            sequence(input).validate(stack.architecture(), 0)?;
         }
         Ok(())
     }
@@ -152,14 +151,12 @@ impl Translator {
     /// not supported.
     pub fn translate(&self, source: &Input, beams: Option<usize>) -> Result<Translation, Error> {
         let source = self.texts.source(source)?;
-        source
-            .sequence()
-            .validate(self.model.encoder().architecture(), 0)?;
+        sequence(&source).validate(self.model.encoder().architecture(), 0)?;
         let mut settings = self.texts.generation_settings()?;
         if let Some(beams) = beams {
             settings.num_beams = beams;
         }
-        let batch = self.model.encoder().batch(&[source.sequence()])?;
+        let batch = self.model.encoder().batch(&[sequence(&source)])?;
         let ids = self.model.generate(&batch, &settings)?;
         Ok(Translation {
             pair: TokenizedPair {
@@ -220,7 +217,7 @@ impl Translator {
         pairs: &[TokenizedPair],
         request: &Request,
     ) -> Result<Vec<Analysis>, Error> {
-        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        let given: Vec<Inputs<'_>> = pairs.iter().map(Inputs::from).collect();
         self.recording(request, &self.plans(request)?)
             .collect(&given, |sink| self.analyze_each(pairs, request, sink))
     }
@@ -237,7 +234,7 @@ impl Translator {
         layers: Option<Vec<usize>>,
     ) -> Result<Vec<Analysis>, Error> {
         let request = Aligner::request(layers);
-        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        let given: Vec<Inputs<'_>> = pairs.iter().map(Inputs::from).collect();
         recording::arrays(&given, |sink| self.analyze_each(pairs, &request, sink))
     }
 
@@ -254,7 +251,7 @@ impl Translator {
         store: Store,
         paths: &[PathBuf],
     ) -> Result<(), Error> {
-        let given: Vec<Given<'_>> = pairs.iter().map(Given::pair).collect();
+        let given: Vec<Inputs<'_>> = pairs.iter().map(Inputs::from).collect();
         self.recording(request, &self.plans(request)?)
             .write(&given, store, paths, |sink| {
                 self.analyze_each(pairs, request, sink)
@@ -275,7 +272,7 @@ impl Translator {
         path: &Path,
     ) -> Result<bool, Error> {
         self.recording(request, &self.plans(request)?)
-            .is_written(Given::pair(pair), store, path)
+            .is_written(pair.into(), store, path)
     }
 
     /// Analyses pairs together as one padded batch and hands over each array as
@@ -298,7 +295,7 @@ impl Translator {
         };
         let sequences = |of: fn(&TokenizedPair) -> &TokenizedInput| {
             let inputs = pairs.iter().map(of);
-            inputs.map(TokenizedInput::sequence).collect::<Vec<_>>()
+            inputs.map(sequence).collect::<Vec<_>>()
         };
         let (encoder, decoder) = (self.model.encoder(), self.model.decoder());
         let source = encoder.batch(&sequences(|pair| &pair.source))?;

@@ -5,6 +5,7 @@ use std::slice::from_ref;
 
 use headwater::{
     Analysis, Analyzer, Error, Input, Quantity, Request, Scope, Segment, Store, Translator,
+    analysis,
 };
 use headwater_fixtures::{Deviation, Expected, bundled_bert, golden, root};
 
@@ -152,10 +153,13 @@ fn a_failed_write_leaves_nothing() {
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
     let below_a_file = analysis().save(file.join("a"), Store::Full).unwrap_err();
-    assert!(matches!(below_a_file, Error::Io { .. }), "{below_a_file}");
+    assert!(
+        matches!(below_a_file, analysis::Error::Io { .. }),
+        "{below_a_file}"
+    );
     let onto_a_folder = analysis().save(folder.path(), Store::Full).unwrap_err();
     assert!(
-        matches!(onto_a_folder, Error::NotAFile { .. }),
+        matches!(onto_a_folder, analysis::Error::NotAFile { .. }),
         "{onto_a_folder}"
     );
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use headwater::{Analysis, AnalysisReader, Analyzer, Error, Input, LayerArray, Store};
+use headwater::analysis::Error;
+use headwater::{Analysis, AnalysisReader, Analyzer, Input, LayerArray, Store};
 use headwater_fixtures::golden;
 use serde_json::{Value, json};
 

@@ -24,11 +24,7 @@ fn translator(family: &str, device: DeviceName, precision: Precision) -> Transla
 }
 
 fn input(ids: &[u32]) -> TokenizedInput {
-    TokenizedInput {
-        input_ids: ids.to_vec(),
-        token_type_ids: vec![0; ids.len()],
-        tokens: ids.iter().map(u32::to_string).collect(),
-    }
+    TokenizedInput::new(ids.to_vec(), ids.iter().map(u32::to_string).collect()).unwrap()
 }
 
 fn pair(case: &TranslationCase) -> TokenizedPair {

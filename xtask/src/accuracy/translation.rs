@@ -79,10 +79,9 @@ fn outputs(translator: &Translator, pairs: &[TokenizedPair]) -> anyhow::Result<V
 }
 
 fn pair(case: &TranslationCase) -> TokenizedPair {
-    let input = |ids: &[u32]| TokenizedInput {
-        input_ids: ids.to_vec(),
-        token_type_ids: vec![0; ids.len()],
-        tokens: ids.iter().map(u32::to_string).collect(),
+    let input = |ids: &[u32]| {
+        let tokens = ids.iter().map(u32::to_string).collect();
+        TokenizedInput::new(ids.to_vec(), tokens).expect("a fixture has tokens")
     };
     TokenizedPair {
         source: input(&case.input_ids),
@@ -102,7 +101,7 @@ mod tests {
         let rows = measure("mbart", &translator).unwrap();
         let columns: Vec<usize> = rows.iter().map(|row| row.quantities.len()).collect();
         // All three have all quantities.
-        assert_eq!(columns, [super::super::QUANTITIES.len(); 3]);
+        assert_eq!(columns, [super::super::columns().len(); 3]);
         assert!(rows.iter().all(|row| row.reconstruction < 1e-5));
         assert!(rows.iter().all(|row| row.excesses().is_empty()));
         let [encoder, decoder, cross] = &rows[..] else {

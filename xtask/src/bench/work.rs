@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use headwater::decomposition::LayerDecomposition;
+use headwater::decomposition::{LayerDecomposition, Segment};
 use headwater::transformer::{Captures, LayerCapture, TokenBatch, TokenSequence};
 use headwater::{
     Analyzer, ArrayKey, Input, LayerArray, MixingMeasure, Quantity, Request, Scope, TokenizedInput,
@@ -188,7 +188,7 @@ impl Texts<'_> {
     pub(crate) fn first_layer(&self) -> anyhow::Result<LayerCapture> {
         let model = self.subject.analyzer.model();
         let layer = model.architecture().layer(0);
-        let captures = LayerDecomposition::captures(&layer, &Scope::of(&layer))?;
+        let captures = LayerDecomposition::captures(&layer, &Segment::Layer.scopes(&layer))?;
         let mut run = model.run(&self.batch, captures);
         run.next().context("a model has layers")
     }
@@ -200,7 +200,7 @@ impl Texts<'_> {
     /// None that these captures can have.
     pub(crate) fn feed_forward_maps(&self, captured: &LayerCapture) -> anyhow::Result<f64> {
         let model = self.subject.analyzer.model();
-        let scopes = Scope::of(&model.architecture().layer(0));
+        let scopes = Segment::Layer.scopes(&model.architecture().layer(0));
         let start = Instant::now();
         let layer = LayerDecomposition::new(&model.layers()[0], captured, &scopes)?;
         // The last three scopes come out of one pass; in pre-LN models it is two.

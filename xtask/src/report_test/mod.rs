@@ -130,14 +130,13 @@ fn translation() -> anyhow::Result<Analysis> {
         .into_values()
         .next()
         .context("a case")?;
-    let side = |mark: &str, ids: Vec<u32>| TokenizedInput {
-        tokens: ids.iter().map(|id| format!("{mark}{id}")).collect(),
-        token_type_ids: vec![0; ids.len()],
-        input_ids: ids,
+    let side = |mark: &str, ids: Vec<u32>| {
+        let tokens = ids.iter().map(|id| format!("{mark}{id}")).collect();
+        TokenizedInput::new(ids, tokens)
     };
     let pair = TokenizedPair {
-        source: side("s", case.input_ids),
-        target: side("t", case.decoder_input_ids),
+        source: side("s", case.input_ids)?,
+        target: side("t", case.decoder_input_ids)?,
     };
     let mut analyses = translator.analyze_tokenized(&[pair], &Request::default())?;
     Ok(analyses.remove(0))

@@ -91,7 +91,7 @@ mod tests {
             let name = directory.to_str().unwrap();
             let checkpoint = Checkpoint::open(name, &HubOptions::default()).unwrap();
             let block = Block::of(checkpoint.architecture());
-            assert!(Scope::of(&block.layer).ends_with(&block.scopes));
+            assert!(Segment::Layer.scopes(&block.layer).ends_with(&block.scopes));
             assert_eq!((block.components[0], block.region), (first, region));
             assert_eq!(block.components[block.feed_forward], "FF");
             let behind = block.around_feed_forward()[1];

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use headwater::checkpoint::Architecture;
-use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope};
+use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope, Segment};
 use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
 use ndarray::Array2;
 
@@ -13,7 +13,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 8..=18;
 
 /// The scopes of the attention block, those of the paper in a post-LN model.
 pub(crate) fn attention_block(architecture: &Architecture) -> Vec<Scope> {
-    let scopes = Scope::of(&architecture.layer(0)).into_iter();
+    let scopes = Segment::Layer.scopes(&architecture.layer(0)).into_iter();
     scopes.filter(|&scope| scope <= Scope::Atb).collect()
 }
 

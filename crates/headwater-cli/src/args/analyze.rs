@@ -41,11 +41,10 @@ pub(crate) struct AnalyzeArgs {
     )]
     pub(crate) batch_size: NonZeroUsize,
 
-    /// What to compute, with commas between: attention_weights, transformed_norms,
-    /// weighted_norms, norms, mixing_ratio, bias_norms, reconstruction_error, all
     #[arg(
         long,
         value_name = "LIST",
+        help = quantities_help(),
         help_heading = "Computation",
         default_value = "all"
     )]
@@ -94,4 +93,11 @@ pub(crate) struct AnalyzeArgs {
     /// Print JSON in place of a table
     #[arg(long, help_heading = "Output", conflicts_with = "output")]
     pub(crate) json: bool,
+}
+
+/// The names are those of the library's table.
+fn quantities_help() -> String {
+    let names = headwater::Quantity::ALL.map(headwater::Quantity::name);
+    let names = names.join(", ");
+    format!("What to compute, with commas between: {names}, all")
 }

@@ -78,7 +78,7 @@ impl Setting {
     }
 
     pub(crate) fn tensor<const D: usize>(&self, values: Vec<f64>, shape: [usize; D]) -> Tensor<D> {
-        let options = (&self.device, self.precision.dtype());
+        let options = (&self.device, headwater_transformer::dtype(self.precision));
         match self.precision {
             Precision::F64 => Tensor::from_data(TensorData::new(values, shape), options),
             Precision::F32 => {

@@ -17,9 +17,10 @@ mod ticks;
 
 pub use chart::{AxisScale, Chart, ChartAxis, Marks, Series};
 pub use figure::{Figure, POINTS_AN_INCH};
+pub use headwater_analysis::Place;
 pub use heat_map::{Axis, Cells, HeatMap};
 pub use palette::Scale;
 pub use panel::Panel;
-pub use plotter::{Diagonal, Heads, Place, Plotter, Rows, View};
+pub use plotter::{Diagonal, Heads, Plotter, Rows, View};
 pub use png::png;
 pub use text::text_width;

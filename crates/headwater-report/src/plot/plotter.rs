@@ -1,7 +1,8 @@
-use std::fmt;
 use std::path::Path;
 
-use headwater::{Analysis, AnalysisReader, ArrayKey, LayerArray, MixingMeasure, Scope, Stack};
+use headwater_analysis::{
+    Analysis, AnalysisReader, ArrayKey, LayerArray, MixingMeasure, Place, Scope, Stack,
+};
 use ndarray::{Array2, Array3, Axis as ArrayAxis};
 
 use super::figure::Figure;
@@ -46,21 +47,6 @@ pub struct View {
     pub rows: Rows,
     /// The diagonal.
     pub diagonal: Diagonal,
-}
-
-/// The layer that a map is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The stack of layers.
-    pub stack: Stack,
-    /// The layer, from 0.
-    pub layer: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}layer {}", stack_name(self.stack), self.layer)
-    }
 }
 
 /// An analysis from which pictures are made, one array at a time.
@@ -163,7 +149,7 @@ impl Plotter {
         let shape = (layers.len(), tokens.len());
         let values = Array2::from_shape_vec(shape, values);
         Ok(HeatMap {
-            title: format!("mixing ratio, {}{}", stack_name(stack), measure.slug()),
+            title: format!("mixing ratio, {}{}", stack.words(), measure.slug()),
             rows: Axis::new("layer", layers.iter().map(ToString::to_string)),
             columns: Axis::new("token", tokens),
             values: values.expect("every layer has a ratio a token"),
@@ -325,14 +311,6 @@ fn symbol(array: LayerArray) -> String {
         LayerArray::CrossWeightedNorms => "cross-attention ‖αf(x)‖".to_owned(),
         LayerArray::Norms(scope) => format!("‖y‖, scope {scope}"),
         other => array_name(other),
-    }
-}
-
-fn stack_name(stack: Stack) -> &'static str {
-    match stack {
-        Stack::Only => "",
-        Stack::Encoder => "encoder ",
-        Stack::Decoder => "decoder ",
     }
 }
 

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,6 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::Error;
+
+/// What the temporary name of an unfinished file begins with, and ends with.
+const PREFIX: &str = ".headwater-";
+const SUFFIX: &str = ".partial";
 
 /// The temporary names of the files that are being written.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -36,7 +40,7 @@ impl WholeFile {
             _ => Path::new("."),
         };
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".headwater-").suffix(".partial");
+        builder.prefix(PREFIX).suffix(SUFFIX);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -123,6 +127,31 @@ pub fn exit_without_unfinished_files(status: i32) -> ! {
     std::process::exit(status)
 }
 
+/// Removes the unfinished files of a run that was killed from a directory,
+/// unless another run is at work there, and says so to other runs for as long
+/// as the result is kept.
+///
+/// Every run that calls this holds a shared lock on the directory, so whoever
+/// gets an exclusive one is alone. Where directories cannot be locked nothing
+/// is removed: an unfinished file is litter, but does no harm.
+pub fn remove_unfinished(directory: &Path) -> Option<File> {
+    let lock = File::open(directory).ok()?;
+    if lock.try_lock().is_ok() {
+        for entry in fs::read_dir(directory).ok()?.flatten() {
+            let name = entry.file_name();
+            let unfinished = name
+                .to_str()
+                .is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+            if unfinished {
+                // Litter that cannot be removed still does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+    lock.lock_shared().ok()?;
+    Some(lock)
+}
+
 fn forget(unfinished: &mut Vec<PathBuf>, path: &Path) {
     unfinished.retain(|unfinished| unfinished != path);
 }
@@ -164,5 +193,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = WholeFile::write(folder.path(), b"").unwrap_err();
         assert!(matches!(error, Error::NotAFile { .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_a_run_that_is_alone_removes_files() {
+        let directory = tempfile::tempdir().unwrap();
+        // The name that a file of a killed run was left with.
+        let mut killed = WholeFile::create(&directory.path().join("x")).unwrap();
+        let (file, partial) = killed.file.take().unwrap().keep().unwrap();
+        forget(&mut unfinished(), &partial);
+        drop((file, killed));
+        let mine = directory.path().join("x.partial");
+        fs::write(&mine, "").unwrap();
+        let first = remove_unfinished(directory.path()).unwrap();
+        assert!(!partial.exists() && mine.exists());
+
+        fs::write(&partial, "").unwrap();
+        let second = remove_unfinished(directory.path()).unwrap();
+        assert!(partial.exists());
+        drop(first);
+        let third = remove_unfinished(directory.path()).unwrap();
+        assert!(partial.exists());
+        drop((second, third));
+        remove_unfinished(directory.path()).unwrap();
+        assert!(!partial.exists());
     }
 }

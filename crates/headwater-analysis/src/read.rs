@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::input::Given;
-use crate::key::{ArrayKey, Axis, LayerArray, MixingMeasure, Stack};
-use crate::{Analysis, Array, Error, FORMAT, Scope, TokenizedInput};
+use crate::shapes::Shapes;
+use crate::{Analysis, Array, ArrayKey, Error, FORMAT, Inputs, Stack, TokenizedInput};
 
 /// A longer header than this is no header; the format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -129,6 +127,11 @@ impl AnalysisReader {
         self.target.as_ref()
     }
 
+    /// What was analysed: a text, or a text and its translation.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs::new(&self.input, self.target.as_ref())
+    }
+
     /// Model, weights, device and the like.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
@@ -205,18 +208,8 @@ impl AnalysisReader {
             .get(&name)
             .and_then(|tokens| serde_json::from_str(tokens).ok())
             .ok_or_else(|| self.wrong(format!("its metadata has no list `{name}`")))?;
-        let counts = [input_ids.len(), token_type_ids.len(), tokens.len()];
-        if counts != [tokens.len(); 3] || tokens.is_empty() {
-            return Err(self.wrong(format!(
-                "it has {} ids, {} token types and {} tokens; as many of each are needed, and one at least",
-                counts[0], counts[1], counts[2]
-            )));
-        }
-        Ok(TokenizedInput {
-            input_ids,
-            token_type_ids,
-            tokens,
-        })
+        TokenizedInput::with_token_types(input_ids, token_type_ids, tokens)
+            .map_err(|error| self.wrong(format!("it has {error}")))
     }
 
     fn ids(&mut self, header: &Metadata, name: &str) -> Result<Vec<u32>, Error> {
@@ -233,41 +226,15 @@ impl AnalysisReader {
     }
 
     fn check_shapes(&self) -> Result<(), Error> {
-        let given = Given {
-            input: &self.input,
-            target: self.target.as_ref(),
-        };
-        let mut heads = BTreeMap::new();
+        let mut shapes = Shapes::default();
         for (key, info) in &self.places {
             if !matches!(info.dtype, Dtype::F16 | Dtype::F32 | Dtype::F64) {
                 let reason = format!("`{key}` is of type {:?}, not floating point", info.dtype);
                 return Err(self.wrong(reason));
             }
-            let found = &info.shape;
-            let tokens = given.tokens(key.stack());
-            let expected = match *key {
-                ArrayKey::HiddenStates { .. } => {
-                    vec![tokens, found.last().copied().unwrap_or(0)]
-                }
-                ArrayKey::Layer { stack, array, .. } => {
-                    let heads = match array.has_heads() {
-                        true => *heads
-                            .entry(stack)
-                            .or_insert(found.first().copied().unwrap_or(0)),
-                        false => 0,
-                    };
-                    let sources = match array.is_cross() {
-                        true => given.tokens(Stack::Encoder),
-                        false => tokens,
-                    };
-                    array.shape(heads, tokens, sources)
-                }
-            };
-            if *found != expected || found.contains(&0) {
-                return Err(self.wrong(format!(
-                    "`{key}` has the shape {found:?} where {expected:?} fits {tokens} tokens and the other arrays"
-                )));
-            }
+            shapes
+                .check(self.inputs(), key, &info.shape)
+                .map_err(|error| self.wrong(error.to_string()))?;
         }
         Ok(())
     }
@@ -284,79 +251,19 @@ impl Analysis {
     /// As [`AnalysisReader::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let mut reader = AnalysisReader::open(path)?;
-        let mut analysis = Self::new(
-            reader.input.clone(),
-            reader.target.clone(),
-            reader.metadata.clone(),
-        );
         let keys: Vec<ArrayKey> = reader.keys().copied().collect();
+        let mut arrays = BTreeMap::new();
         for key in keys {
             if let Some(array) = reader.array(&key)? {
-                analysis.insert(key, array);
+                arrays.insert(key, array);
             }
         }
-        Ok(analysis)
-    }
-}
-
-impl LayerArray {
-    /// Every array that a layer of some model can have, in the order of a file.
-    fn all() -> Vec<Self> {
-        let mut arrays = vec![
-            LayerArray::AttentionWeights,
-            LayerArray::TransformedNorms,
-            LayerArray::WeightedNorms,
-            LayerArray::CrossAttentionWeights,
-            LayerArray::CrossTransformedNorms,
-            LayerArray::CrossWeightedNorms,
-            LayerArray::MixingRatio(MixingMeasure::AttentionWeights),
-            LayerArray::MixingRatio(MixingMeasure::AttentionWeightsResidual),
-        ];
-        for scope in Scope::ALL {
-            arrays.extend([
-                LayerArray::Norms(scope),
-                LayerArray::PreservingNorms(scope),
-                LayerArray::MixingNorms(scope),
-                LayerArray::MixingRatio(scope.into()),
-                LayerArray::BiasNorms(scope),
-                LayerArray::ReconstructionError(scope),
-            ]);
-        }
-        arrays
-    }
-
-    /// Whether its first axis is the heads.
-    fn has_heads(self) -> bool {
-        self.axes().first() == Some(&Axis::Head)
-    }
-}
-
-impl FromStr for ArrayKey {
-    type Err = Error;
-
-    /// The inverse of its display.
-    fn from_str(name: &str) -> Result<Self, Error> {
-        let (stack, rest) = [Stack::Encoder, Stack::Decoder]
-            .into_iter()
-            .find_map(|stack| Some((stack, name.strip_prefix(stack.prefix())?)))
-            .unwrap_or((Stack::Only, name));
-        let candidates = match rest.split('.').collect::<Vec<_>>()[..] {
-            ["hidden_states", index] => index
-                .parse()
-                .map(|index| vec![ArrayKey::HiddenStates { stack, index }]),
-            ["layers", layer, ..] => layer.parse().map(|layer| {
-                let arrays = LayerArray::all().into_iter();
-                arrays.map(|array| array.of(stack, layer)).collect()
-            }),
-            _ => Ok(Vec::new()),
-        };
-        candidates
-            .unwrap_or_default()
-            .into_iter()
-            .find(|key| key.to_string() == name)
-            .ok_or_else(|| Error::UnknownArray {
-                name: name.to_owned(),
-            })
+        Ok(Self {
+            input: reader.input,
+            target: reader.target,
+            metadata: reader.metadata,
+            arrays,
+        })
     }
 }
 
@@ -371,41 +278,4 @@ fn not_an_analysis(path: &Path, reason: impl Into<String>) -> Error {
 fn chunks<const N: usize, T>(bytes: &[u8], element: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (elements, _) = bytes.as_chunks::<N>();
     elements.iter().map(|bytes| element(*bytes)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_key_is_read_as_it_is_written() {
-        let mut keys = Vec::new();
-        for stack in [Stack::Only, Stack::Encoder, Stack::Decoder] {
-            keys.extend([0, 7, 123].map(|index| ArrayKey::HiddenStates { stack, index }));
-            for layer in [0, 11, 100] {
-                let arrays = LayerArray::all().into_iter();
-                keys.extend(arrays.map(|array| array.of(stack, layer)));
-            }
-        }
-        for key in keys {
-            assert_eq!(key.to_string().parse::<ArrayKey>().unwrap(), key);
-        }
-    }
-
-    #[test]
-    fn other_names_are_no_keys() {
-        for name in [
-            "",
-            "input_ids",
-            "layers.0",
-            "layers.00.attention_weights",
-            "layers.0.norms.nothing",
-            "layers.0.norms.attn.",
-            "layers.-1.norms.attn",
-            "layers.18446744073709551616.norms.attn",
-            "hidden_states.+1",
-        ] {
-            assert!(name.parse::<ArrayKey>().is_err(), "{name:?}");
-        }
-    }
 }

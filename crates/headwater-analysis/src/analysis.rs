@@ -3,10 +3,10 @@ use std::path::Path;
 
 use ndarray::{Array1, Array2, Array3, Dimension};
 
-use crate::file::{AnalysisWriter, Layout, Store};
-use crate::input::Given;
-use crate::key::{ArrayKey, LayerArray, MixingMeasure, Stack};
-use crate::{Array, Error, Scope, TokenizedInput};
+use crate::{
+    AnalysisWriter, Array, ArrayKey, Error, Inputs, LayerArray, Layout, MixingMeasure, Place,
+    Scope, Stack, Store, TokenizedInput,
+};
 
 /// The analysis of one input: named arrays of every layer that was kept.
 ///
@@ -21,27 +21,10 @@ pub struct Analysis {
     pub target: Option<TokenizedInput>,
     /// Model, weights, device and the like; what the file's metadata says.
     pub metadata: BTreeMap<String, String>,
-    arrays: BTreeMap<ArrayKey, Array>,
+    pub(crate) arrays: BTreeMap<ArrayKey, Array>,
 }
 
 impl Analysis {
-    pub(crate) fn new(
-        input: TokenizedInput,
-        target: Option<TokenizedInput>,
-        metadata: BTreeMap<String, String>,
-    ) -> Self {
-        Self {
-            input,
-            target,
-            metadata,
-            arrays: BTreeMap::new(),
-        }
-    }
-
-    pub(crate) fn insert(&mut self, key: ArrayKey, array: Array) {
-        self.arrays.insert(key, array);
-    }
-
     /// The tokens as text, special tokens included.
     pub fn tokens(&self) -> &[String] {
         &self.input.tokens
@@ -49,14 +32,20 @@ impl Analysis {
 
     /// The lists of ids of an analysis file, by name.
     pub fn id_lists(&self) -> Vec<(&'static str, &[u32])> {
-        self.given().id_lists()
+        self.inputs().id_lists()
     }
 
-    fn given(&self) -> Given<'_> {
-        Given {
-            input: &self.input,
-            target: self.target.as_ref(),
-        }
+    /// What was analysed: a text, or a text and its translation.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs::new(&self.input, self.target.as_ref())
+    }
+
+    /// The layers that were kept, of each stack in order.
+    pub fn places(&self) -> Vec<Place> {
+        let mut places: Vec<Place> = self.arrays.keys().filter_map(ArrayKey::place).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
     }
 
     /// The layers that were kept, in order; of a translation model those that
@@ -102,7 +91,7 @@ impl Analysis {
             .values()
             .next()
             .map_or_else(Default::default, Array::precision);
-        let layout = Layout::new(&self.metadata, &shapes, self.given(), precision, store);
+        let layout = Layout::new(&self.metadata, &shapes, self.inputs(), precision, store);
         let mut writer = AnalysisWriter::create(path.as_ref(), &layout)?;
         for (key, array) in &self.arrays {
             writer.write(key, array)?;

@@ -1,25 +1,23 @@
 //! The analysis file: safetensors, written layer by layer, complete or not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::input::Given;
-use crate::key::{ArrayKey, LayerArray};
-use crate::layer_arrays::Sink;
-use crate::transformer::Precision;
-use crate::{Array, Error, WholeFile};
 use half::f16;
 use serde_json::{Map, Value, json};
+
+use crate::{Array, ArrayKey, Error, Inputs, LayerArray, Precision, WholeFile};
 
 /// The format's name and version, in the metadata of every file.
 pub const FORMAT: &str = "headwater.analysis/1";
 
 /// How floating-point arrays are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Store {
     /// In the precision they were computed in.
     #[default]
@@ -46,6 +44,7 @@ impl FromStr for Store {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         match name {
+            "full" => Ok(Store::Full),
             "f32" => Ok(Store::F32),
             "f16" => Ok(Store::F16),
             _ => Err(Error::UnknownStore {
@@ -97,20 +96,31 @@ impl Element {
     }
 }
 
+/// The room of an array in a file.
+#[derive(Debug, Clone)]
+struct Slot {
+    offset: u64,
+    element: Element,
+    shape: Vec<usize>,
+}
+
 /// Where everything of a file goes; known before anything is computed.
-pub(crate) struct Layout {
+#[derive(Debug, Clone)]
+pub struct Layout {
     /// The bytes of a file up to the first computed array: header and ids.
     preamble: Vec<u8>,
-    /// Offset in the file and element type of each array.
-    places: BTreeMap<ArrayKey, (u64, Element)>,
+    places: BTreeMap<ArrayKey, Slot>,
     length: u64,
 }
 
 impl Layout {
-    pub(crate) fn new(
+    /// The layout of a file with these metadata, inputs and arrays, computed in
+    /// `precision` and stored as `store`. Files of one layout are the same to
+    /// the byte but for the values of the arrays.
+    pub fn new(
         metadata: &BTreeMap<String, String>,
         arrays: &[(ArrayKey, Vec<usize>)],
-        given: Given<'_>,
+        inputs: Inputs<'_>,
         precision: Precision,
         store: Store,
     ) -> Self {
@@ -130,7 +140,7 @@ impl Layout {
             );
             start
         };
-        for (name, ids) in given.id_lists() {
+        for (name, ids) in inputs.id_lists() {
             entry(name.to_owned(), Element::I64, &[ids.len()]);
         }
         // Wide elements first: every array is aligned to its element.
@@ -141,7 +151,16 @@ impl Layout {
         ordered.sort_by_key(|(element, ..)| std::cmp::Reverse(element.bytes()));
         let starts: Vec<_> = ordered
             .into_iter()
-            .map(|(element, key, shape)| (*key, entry(key.to_string(), element, shape), element))
+            .map(|(element, key, shape)| {
+                let offset = entry(key.to_string(), element, shape) as u64;
+                let shape = shape.clone();
+                let slot = Slot {
+                    offset,
+                    element,
+                    shape,
+                };
+                (*key, slot)
+            })
             .collect();
 
         let mut json = Value::Object(header).to_string().into_bytes();
@@ -150,31 +169,34 @@ impl Layout {
         let mut preamble = (json.len() as u64).to_le_bytes().to_vec();
         preamble.extend(json);
         let data = preamble.len() as u64;
-        for (_, ids) in given.id_lists() {
+        for (_, ids) in inputs.id_lists() {
             preamble.extend(ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()));
         }
         Self {
             places: starts
                 .into_iter()
-                .map(|(key, start, element)| (key, (data + start as u64, element)))
+                .map(|(key, slot)| {
+                    let offset = data + slot.offset;
+                    (key, Slot { offset, ..slot })
+                })
                 .collect(),
             length: data + offset as u64,
             preamble,
         }
     }
-}
 
-/// Whether a file is complete and has this layout and input: its header,
-/// which names model, weights, tokens, settings and arrays, is the same to
-/// the byte, and nothing is missing behind it.
-pub(crate) fn matches(path: &Path, layout: &Layout) -> bool {
-    let mut found = vec![0; layout.preamble.len()];
-    File::open(path)
-        .and_then(|mut file| {
-            file.read_exact(&mut found)?;
-            Ok(file.metadata()?.len() == layout.length)
-        })
-        .is_ok_and(|whole| whole && found == layout.preamble)
+    /// Whether a file is complete and has this layout and input: its header,
+    /// which names model, weights, tokens, settings and arrays, is the same to
+    /// the byte, and nothing is missing behind it.
+    pub fn matches(&self, path: impl AsRef<Path>) -> bool {
+        let mut found = vec![0; self.preamble.len()];
+        File::open(path)
+            .and_then(|mut file| {
+                file.read_exact(&mut found)?;
+                Ok(file.metadata()?.len() == self.length)
+            })
+            .is_ok_and(|whole| whole && found == self.preamble)
+    }
 }
 
 /// Up to this size a file is put together in memory and written at once: short
@@ -182,20 +204,28 @@ pub(crate) fn matches(path: &Path, layout: &Layout) -> bool {
 const AT_ONCE: u64 = 1 << 20;
 
 /// Writes an analysis layer by layer; dropped before it is finished, it leaves nothing.
-pub(crate) struct AnalysisWriter {
+#[derive(Debug)]
+pub struct AnalysisWriter {
     file: WholeFile,
     path: PathBuf,
-    places: BTreeMap<ArrayKey, (u64, Element)>,
+    places: BTreeMap<ArrayKey, Slot>,
+    /// The arrays that are still to come.
+    missing: BTreeSet<ArrayKey>,
     /// All of a small file.
     bytes: Option<Vec<u8>>,
 }
 
 impl AnalysisWriter {
-    pub(crate) fn create(path: &Path, layout: &Layout) -> Result<Self, Error> {
+    /// Begins a file of a layout that will be `path`.
+    ///
+    /// # Errors
+    /// As [`WholeFile::create`].
+    pub fn create(path: &Path, layout: &Layout) -> Result<Self, Error> {
         let mut writer = Self {
             file: WholeFile::create(path)?,
             path: path.to_owned(),
             places: layout.places.clone(),
+            missing: layout.places.keys().copied().collect(),
             bytes: None,
         };
         if layout.length <= AT_ONCE {
@@ -213,8 +243,19 @@ impl AnalysisWriter {
     }
 
     /// Writes one array at its place.
-    pub(crate) fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
-        let (offset, element) = self.places[key];
+    ///
+    /// # Errors
+    /// [`Error::NotInLayout`]; [`Error::Float16Overflow`]; [`Error::Io`].
+    pub fn write(&mut self, key: &ArrayKey, array: &Array) -> Result<(), Error> {
+        let slot = self.places.get(key);
+        let slot = slot.filter(|slot| slot.shape == array.shape());
+        let &Slot {
+            offset, element, ..
+        } = slot.ok_or_else(|| Error::NotInLayout {
+            key: key.to_string(),
+            found: array.shape().to_vec(),
+        })?;
+        self.missing.remove(key);
         let failed = failure(&self.path);
         match &mut self.bytes {
             Some(bytes) => {
@@ -234,7 +275,15 @@ impl AnalysisWriter {
     }
 
     /// Gives the file its name.
-    pub(crate) fn finish(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::Unwritten`]; [`Error::Io`].
+    pub fn finish(mut self) -> Result<(), Error> {
+        if let Some(key) = self.missing.first() {
+            return Err(Error::Unwritten {
+                key: key.to_string(),
+            });
+        }
         if let Some(bytes) = self.bytes.take() {
             let written = self.file.file().write_all(&bytes);
             written.map_err(failure(&self.path))?;
@@ -250,27 +299,6 @@ fn failure(path: &Path) -> impl Fn(std::io::Error) -> Error {
         path: path.to_owned(),
         source,
     }
-}
-
-/// Writes the analyses that `run` hands over array by array, each to its file.
-pub(crate) fn write_each(
-    layouts: &[Layout],
-    paths: &[PathBuf],
-    run: impl FnOnce(&mut Sink<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    if layouts.len() != paths.len() {
-        return Err(Error::PathCount {
-            inputs: layouts.len(),
-            paths: paths.len(),
-        });
-    }
-    let mut writers = layouts
-        .iter()
-        .zip(paths)
-        .map(|(layout, path)| AnalysisWriter::create(path, layout))
-        .collect::<Result<Vec<_>, Error>>()?;
-    run(&mut |index, key, array| writers[index].write(&key, &array))?;
-    writers.into_iter().try_for_each(AnalysisWriter::finish)
 }
 
 /// Bytes that are encoded before they are written: of a large array there is no

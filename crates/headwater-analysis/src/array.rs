@@ -1,6 +1,6 @@
-use ndarray::{ArrayD, ArrayViewD, Axis, IxDyn, Slice};
+use ndarray::{ArrayD, IxDyn};
 
-use crate::transformer::Precision;
+use crate::Precision;
 
 /// An array on the host, in the precision it was computed in.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +95,10 @@ impl Array {
     }
 
     /// Combines two arrays of one shape element by element, in the precision of the first.
-    pub(crate) fn zip_map(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+    ///
+    /// # Panics
+    /// The shapes differ.
+    pub fn zip_map(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         assert_eq!(self.shape, other.shape);
         let values = self.iter().zip(other.iter()).map(|(a, b)| f(a, b));
         match self.values {
@@ -106,55 +109,13 @@ impl Array {
         }
     }
 
-    /// The largest element as an array of one; not a number if any element is not.
-    pub(crate) fn max(&self) -> Self {
-        let largest = self
-            .iter()
-            .fold(0.0, |a: f64, b| if a.is_nan() || b <= a { a } else { b });
-        match self.values {
-            Values::F32(_) => Self::from_f32(vec![1], vec![largest as f32]),
-            Values::F64(_) => Self::from_f64(vec![1], vec![largest]),
-        }
-    }
-
-    /// The member of a batch of one, which has no padding: drops the first axis
-    /// and copies nothing.
-    pub(crate) fn only_member(mut self) -> Self {
-        assert_eq!(self.shape.remove(0), 1);
+    /// The same elements in another shape; nothing is copied.
+    ///
+    /// # Panics
+    /// The number of elements is not the product of the shape.
+    pub fn reshaped(mut self, shape: Vec<usize>) -> Self {
+        assert_eq!(shape.iter().product::<usize>(), self.len());
+        self.shape = shape;
         self
-    }
-
-    /// One member of a padded batch: drops the first axis and cuts each axis
-    /// named in `cuts` (counted without the batch axis) to so many tokens.
-    pub(crate) fn member(&self, index: usize, cuts: &[(usize, usize)]) -> Self {
-        fn cut<T: Copy>(
-            shape: &[usize],
-            values: &[T],
-            index: usize,
-            cuts: &[(usize, usize)],
-        ) -> (Vec<usize>, Vec<T>) {
-            let view =
-                ArrayViewD::from_shape(IxDyn(shape), values).expect("shape and values agree");
-            let mut view = view.index_axis_move(Axis(0), index);
-            for &(axis, tokens) in cuts {
-                view.slice_axis_inplace(Axis(axis), Slice::from(0..tokens));
-            }
-            // Row by row: elements on their own are taken several times slower.
-            let mut taken = Vec::with_capacity(view.len());
-            for row in view.rows() {
-                taken.extend_from_slice(row.to_slice().expect("rows are contiguous"));
-            }
-            (view.shape().to_vec(), taken)
-        }
-        match &self.values {
-            Values::F32(values) => {
-                let (shape, values) = cut(&self.shape, values, index, cuts);
-                Self::from_f32(shape, values)
-            }
-            Values::F64(values) => {
-                let (shape, values) = cut(&self.shape, values, index, cuts);
-                Self::from_f64(shape, values)
-            }
-        }
     }
 }
