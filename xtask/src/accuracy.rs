@@ -108,11 +108,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             if !options.device.supports(precision) {
                 continue;
             }
-            let load = LoadOptions {
-                device: options.device,
-                precision,
-                ..LoadOptions::default()
-            };
+            let load = LoadOptions::new()
+                .device(options.device)
+                .precision(precision);
             let measured = if ENCODER_DECODERS.contains(&model) {
                 translation::measure(model, &Translator::load(&location, &load)?)
             } else {
@@ -143,7 +141,7 @@ fn measure(model: &str, analyzer: &Analyzer) -> anyhow::Result<Measured> {
     let mut measured = Measured::new(model.to_owned(), analyzer.model().precision());
     for batch in batches(cases(model)) {
         let inputs: Vec<_> = batch.iter().map(|(_, case)| tokenized(case)).collect();
-        let analyses = analyzer.analyze_tokenized(&inputs, &Request::default())?;
+        let analyses = analyzer.analyze_tokenized(&inputs, &Request::new())?;
         let hidden = last_hidden_states(analyzer, &batch)?;
         for (((name, _), analysis), hidden) in batch.iter().zip(&analyses).zip(hidden) {
             let expected = expected.case(name);
@@ -368,7 +366,7 @@ mod tests {
         assert!(measured.reconstruction > 0.0 && measured.reconstruction < 1e-5);
 
         let case = &cases("bert")["short"];
-        let analyses = analyzer.analyze_tokenized(&[tokenized(case)], &Request::default());
+        let analyses = analyzer.analyze_tokenized(&[tokenized(case)], &Request::new());
         let expected = Expected::of("bert");
         let mut expected = expected.case("short");
         let twice: Vec<f64> = expected["layers.1.norms.atb"]

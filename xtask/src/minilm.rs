@@ -56,10 +56,7 @@ pub(crate) fn directory() -> anyhow::Result<PathBuf> {
 }
 
 fn from_hub(staged: &Path) -> anyhow::Result<()> {
-    let hub = HubOptions {
-        progress: true,
-        ..HubOptions::default()
-    };
+    let hub = HubOptions::new().progress(true);
     let fetched = Checkpoint::open(HUB_ID, &hub)?;
     for (name, _) in FILES {
         fs::copy(fetched.directory().join(name), staged.join(name))

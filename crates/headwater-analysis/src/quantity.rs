@@ -44,6 +44,15 @@ impl QuantitySet {
     }
 }
 
+impl IntoIterator for QuantitySet {
+    type Item = Quantity;
+    type IntoIter = std::vec::IntoIter<Quantity>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl FromIterator<Quantity> for QuantitySet {
     fn from_iter<I: IntoIterator<Item = Quantity>>(quantities: I) -> Self {
         let mut quantities: Vec<_> = quantities.into_iter().collect();

@@ -11,8 +11,8 @@ use crate::host_tensor::first_not_finite;
 use crate::resolve::{Resolved, resolve, tied};
 use crate::weights::{Entry, Weights};
 use crate::{
-    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, TextTokenizer, hub,
-    unused,
+    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, ModelSource,
+    Parameter, TextTokenizer, UnusedTensor, hub, unused,
 };
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
@@ -36,41 +36,6 @@ pub struct Checkpoint {
     weights: Weights,
 }
 
-/// A parameter of the architecture: a tensor of the file, or a part of one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// This crate's name, for instance `layers.0.attention.query.weight`.
-    pub name: String,
-    /// The tensor's name in the file, for instance `bert.encoder.layer.0.attention.self.query.weight`.
-    pub name_in_file: String,
-    /// The shape, which agrees with the architecture; a linear layer's weight is `[out, in]`.
-    pub shape: Vec<usize>,
-    /// The shape of that tensor, which may hold other parameters too.
-    pub shape_in_file: Vec<usize>,
-    /// Where it lies in the tensor; [`Checkpoint::read`] returns it in `shape` either way.
-    pub layout: Layout,
-    /// The element type in the file.
-    pub dtype: Dtype,
-}
-
-impl Parameter {
-    /// Whether the tensor in the file is the parameter, number by number.
-    pub fn is_whole(&self) -> bool {
-        self.layout == Layout::WHOLE && self.shape == self.shape_in_file
-    }
-}
-
-/// A tensor that the architecture has no use for: a task head, a buffer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnusedTensor {
-    /// The name in the file.
-    pub name: String,
-    /// The shape in the file.
-    pub shape: Vec<usize>,
-    /// The element type in the file.
-    pub dtype: Dtype,
-}
-
 impl Checkpoint {
     /// Opens a directory that holds `config.json` and `model.safetensors`, or an index and its shards.
     ///
@@ -83,7 +48,8 @@ impl Checkpoint {
         Self::open_named(directory.display().to_string(), directory)
     }
 
-    /// Opens a directory if something exists at that path, else fetches the hub's model of that name.
+    /// Opens a directory; of a name, a directory if something exists at that path, else the
+    /// hub's model of that name, which is fetched.
     ///
     /// Files that are in the hub's cache already are not fetched again.
     ///
@@ -91,12 +57,16 @@ impl Checkpoint {
     ///
     /// As [`Checkpoint::open_directory`], and where the model cannot be
     /// fetched; without the feature `hub` that is always so.
-    pub fn open(model: &str, hub: &HubOptions) -> Result<Self, Error> {
-        if Path::new(model).exists() {
-            return Self::open_directory(model);
-        }
-        let directory = hub::fetch(model, hub)?;
-        Self::open_named(model.to_owned(), &directory)
+    pub fn open(model: impl Into<ModelSource>, hub: &HubOptions) -> Result<Self, Error> {
+        let name = match model.into() {
+            ModelSource::Directory(directory) => return Self::open_directory(directory),
+            ModelSource::Named(name) if Path::new(&name).exists() => {
+                return Self::open_directory(name);
+            }
+            ModelSource::Named(name) => name,
+        };
+        let directory = hub::fetch(&name, hub)?;
+        Self::open_named(name, &directory)
     }
 
     fn open_named(name: String, directory: &Path) -> Result<Self, Error> {

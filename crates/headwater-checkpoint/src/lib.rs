@@ -13,7 +13,9 @@ mod hub;
 mod layout;
 mod mapped;
 mod nearest;
+mod parameter;
 mod resolve;
+mod source;
 mod tokenizer;
 mod translation;
 mod unused;
@@ -21,7 +23,7 @@ mod weights;
 pub mod wiring;
 
 pub use architecture::{Activation, Architecture, Arrangement};
-pub use checkpoint::{Checkpoint, Parameter, UnusedTensor};
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use families::model_types;
 pub use generation_settings::{EarlyStopping, GenerationSettings};
@@ -29,6 +31,8 @@ pub use host_tensor::HostTensor;
 pub use hub::HubOptions;
 pub use layout::Layout;
 pub use mapped::MappedTensor;
+pub use parameter::{Parameter, UnusedTensor};
+pub use source::ModelSource;
 pub use tokenizer::{TextTokenizer, TokenizedText};
 pub use translation::{Side, TranslationTokenizer};
 

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::checkpoint::Parameter;
 use crate::families::{Expected, HEAD, Stacks};
 use crate::nearest::nearest;
 use crate::weights::Entry;
 use crate::wiring::tensors::Slot;
-use crate::{Error, HostTensor};
+use crate::{Error, HostTensor, Parameter};
 
 /// What programs put before the names of a model that they wrap.
 const WRAPPERS: [&str; 2] = ["_orig_mod.", "module."];

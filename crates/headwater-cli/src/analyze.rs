@@ -45,17 +45,13 @@ pub(crate) fn run(args: &AnalyzeArgs, verbosity: Verbosity) -> anyhow::Result<Ex
     // A model from the hub lies somewhere in a cache.
     reads = reads.model(subject.checkpoint().directory());
     let n_layers = subject.n_layers();
-    let request = Request {
-        scopes: args.scopes.0.clone(),
-        layers: args
-            .layers
-            .as_ref()
-            .map(|layers| layers.resolve(n_layers))
-            .transpose()?,
-        quantities: args.quantities.0.clone(),
-        hidden_states: args.hidden_states,
-        bias_treatment: args.compute.bias_treatment,
-    };
+    let mut request = Request::new()
+        .quantities(args.quantities.0.clone())
+        .hidden_states(args.hidden_states)
+        .bias_treatment(args.compute.bias_treatment);
+    request.scopes.clone_from(&args.scopes.0);
+    let layers = args.layers.as_ref();
+    request.layers = layers.map(|layers| layers.resolve(n_layers)).transpose()?;
     let store = args.store.unwrap_or_default();
 
     if let (Some(items), Some(directory)) = (items, &args.output) {

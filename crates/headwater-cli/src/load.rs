@@ -71,11 +71,8 @@ pub(crate) fn checkpoint(
             format!("--revision is for models from the hub, but --model {model} is a directory");
         return Err(BadInput(message).into());
     }
-    let hub = HubOptions {
-        revision: options.revision.clone(),
-        progress: verbosity == Verbosity::Normal,
-        ..HubOptions::default()
-    };
+    let mut hub = HubOptions::new().progress(verbosity == Verbosity::Normal);
+    hub.revision.clone_from(&options.revision);
     let checkpoint = Checkpoint::open(model, &hub).map_err(headwater::Error::from)?;
     if verbosity == Verbosity::Normal {
         for warning in checkpoint.warnings() {

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use headwater::{
-    LayerArray, MixingMeasure, Quantity, QuantitySet, Request, Scope, Stack, WholeFile,
-};
+use headwater::{LayerArray, MixingMeasure, Quantity, Request, Scope, Stack, WholeFile};
 use headwater_report::plot::{
     Diagonal, Figure, Heads, HeatMap, POINTS_AN_INCH, Place, Plotter, Rows, View, png,
 };
@@ -119,12 +117,9 @@ fn map(args: &MapArgs, verbosity: Verbosity) -> anyhow::Result<Figure> {
         _ => {}
     }
     let quantity = array.map_or(Quantity::Norms, LayerArray::quantity);
-    let request = Request {
-        scopes: scope.map(|scope| vec![scope]),
-        layers: args.layer.map(|layer| vec![layer]),
-        quantities: QuantitySet::from_iter([quantity]),
-        ..Request::default()
-    };
+    let mut request = Request::new().quantities([quantity]);
+    request.scopes = scope.map(|scope| vec![scope]);
+    request.layers = args.layer.map(|layer| vec![layer]);
     let mut plotter = plotter(&args.source, request, verbosity)?;
     let place = place(&plotter, &args.source, args.layer)?;
     let array = match (array, scope) {
@@ -145,15 +140,12 @@ fn map(args: &MapArgs, verbosity: Verbosity) -> anyhow::Result<Figure> {
 
 fn mixing(args: &MixingArgs, verbosity: Verbosity) -> anyhow::Result<Figure> {
     let measure = args.measure();
-    let request = Request {
-        scopes: match measure {
-            Some(MixingMeasure::Scope(scope)) => Some(vec![scope]),
-            // The ratios of weights need no scope at all.
-            Some(_) => Some(Vec::new()),
-            None => None,
-        },
-        quantities: QuantitySet::from_iter([Quantity::MixingRatio]),
-        ..Request::default()
+    let mut request = Request::new().quantities([Quantity::MixingRatio]);
+    request.scopes = match measure {
+        Some(MixingMeasure::Scope(scope)) => Some(vec![scope]),
+        // The ratios of weights need no scope at all.
+        Some(_) => Some(Vec::new()),
+        None => None,
     };
     let mut plotter = plotter(&args.source, request, verbosity)?;
     let stack = stack(&plotter, &args.source)?;
@@ -177,12 +169,8 @@ fn longest_ratio(plotter: &Plotter, stack: Stack) -> anyhow::Result<MixingMeasur
 
 fn change(args: &ChangeArgs, verbosity: Verbosity) -> anyhow::Result<Figure> {
     let scopes: [Scope; 2] = [args.from.0, args.to.0];
-    let request = Request {
-        scopes: Some(scopes.to_vec()),
-        layers: args.layer.map(|layer| vec![layer]),
-        quantities: QuantitySet::from_iter([Quantity::Norms]),
-        ..Request::default()
-    };
+    let mut request = Request::new().scopes(scopes).quantities([Quantity::Norms]);
+    request.layers = args.layer.map(|layer| vec![layer]);
     let mut plotter = plotter(&args.source, request, verbosity)?;
     let place = place(&plotter, &args.source, args.layer)?;
     let view = view(args.shares, args.without_diagonal);

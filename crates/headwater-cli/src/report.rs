@@ -28,10 +28,7 @@ pub(crate) fn run(args: &ReportArgs, verbosity: Verbosity) -> anyhow::Result<Exi
         report.add_file(file)?;
     }
     if args.files.is_empty() {
-        let request = Request {
-            quantities: Report::quantities(),
-            ..Request::default()
-        };
+        let request = Request::new().quantities(Report::quantities());
         let analysis = source::analysis(&args.model, request, verbosity)?;
         let text = args.model.text.text.clone();
         report.add(

@@ -35,10 +35,7 @@ pub(crate) fn analysis(
     let name = from.model.as_deref();
     let name = name.context("clap lets no call through without a file or a model")?;
     let subject = load::subject(name, &from.options, from.compute.device, verbosity)?;
-    let request = Request {
-        bias_treatment: from.compute.bias_treatment,
-        ..request
-    };
+    let request = request.bias_treatment(from.compute.bias_treatment);
     let given = from.text.given();
     let input = subject.encode(&given.context("clap asks for a text with a model")?)?;
     load::analyze(&subject, &input, &request, verbosity)

@@ -64,10 +64,7 @@ pub(crate) fn shown(request: &Request, tokens: usize) -> Request {
         .quantities
         .iter()
         .filter(|&quantity| !is_map(quantity) || map == Some(quantity));
-    Request {
-        quantities: quantities.collect(),
-        ..request.clone()
-    }
+    request.clone().quantities(quantities)
 }
 
 /// The maps from targets to sources, the most telling first.
@@ -364,7 +361,7 @@ mod tests {
 
     #[test]
     fn only_one_map_is_computed_for_the_table() {
-        let request = Request::default();
+        let request = Request::new();
         let short = shown(&request, 5).quantities;
         assert!(short.contains(Quantity::Norms) && short.contains(Quantity::MixingRatio));
         assert!(!short.contains(Quantity::AttentionWeights));

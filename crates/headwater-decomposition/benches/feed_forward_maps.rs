@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor};
-use headwater_decomposition::{LayerDecomposition, Segment};
+use headwater_decomposition::{LayerDecomposition, Scope, Segment};
 use headwater_transformer::wiring::{
     AttentionSpec, FeedForwardSpec, LayerSpec, NormKind, NormSpec, PlainSpec,
 };

@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+/// The arrays of this crate's signatures.
+pub use ndarray;
+
 mod alignment;
 mod amplification;
 mod attention;

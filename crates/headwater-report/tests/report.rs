@@ -8,7 +8,7 @@ use headwater_fixtures::golden;
 use headwater_report::{Error, Report};
 
 fn analysis_of(family: &str, request: &Request) -> Analysis {
-    let analyzer = Analyzer::from_pretrained(golden(family).to_str().unwrap()).unwrap();
+    let analyzer = Analyzer::from_pretrained(golden(family)).unwrap();
     let input = Input::from(vec![2, 17, 40, 9, 3]);
     let input = analyzer.encode(&input).unwrap();
     analyzer
@@ -18,10 +18,7 @@ fn analysis_of(family: &str, request: &Request) -> Analysis {
 }
 
 fn analysis() -> Analysis {
-    let request = Request {
-        quantities: Report::quantities(),
-        ..Request::default()
-    };
+    let request = Request::new().quantities(Report::quantities());
     analysis_of("bert", &request)
 }
 
@@ -91,10 +88,7 @@ fn no_analysis() {
 
 #[test]
 fn nothing_to_show() {
-    let request = Request {
-        quantities: [Quantity::BiasNorms].into_iter().collect(),
-        ..Request::default()
-    };
+    let request = Request::new().quantities([Quantity::BiasNorms]);
     let mut report = Report::new();
     report.add("text", analysis_of("bert", &request));
     let error = refused(report);
@@ -105,7 +99,7 @@ fn nothing_to_show() {
 fn analyses_that_do_not_belong_together() {
     let mut report = Report::new();
     report.add("one", analysis());
-    report.add("two", analysis_of("roberta", &Request::default()));
+    report.add("two", analysis_of("roberta", &Request::new()));
     let error = refused(report);
     assert!(
         matches!(
@@ -118,10 +112,7 @@ fn analyses_that_do_not_belong_together() {
         "{error}"
     );
 
-    let request = Request {
-        layers: Some(vec![0]),
-        ..Request::default()
-    };
+    let request = Request::new().layers([0]);
     let mut report = Report::new();
     report.add("one", analysis());
     report.add("two", analysis_of("bert", &request));

@@ -9,6 +9,9 @@
 )))]
 compile_error!("no device: enable one of the features flex, ndarray, wgpu, cuda");
 
+/// The tensor library of this crate's signatures.
+pub use burn;
+
 mod activation;
 mod attention;
 mod batch;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::analysis::Inputs;
-use crate::checkpoint::{Checkpoint, HubOptions};
+use crate::checkpoint::{Checkpoint, HubOptions, ModelSource};
 use crate::input::{LazyTokenizer, sequence};
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
@@ -14,6 +14,7 @@ use crate::{Analysis, Error, Input, Request, Stack, Store, TokenizedInput};
 
 /// How a model is loaded.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LoadOptions {
     /// The device to compute on; default the first one compiled in, which is `flex`.
     pub device: DeviceName,
@@ -33,6 +34,31 @@ impl Default for LoadOptions {
     }
 }
 
+impl LoadOptions {
+    /// The first device compiled in, in float32.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Computes on a device.
+    pub fn device(mut self, device: DeviceName) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Computes in a precision.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// How models are looked up that are not directories.
+    pub fn hub(mut self, hub: HubOptions) -> Self {
+        self.hub = hub;
+        self
+    }
+}
+
 /// A model ready to be taken apart: text in, analysis out.
 pub struct Analyzer {
     checkpoint: Checkpoint,
@@ -47,7 +73,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// Whatever is wrong with the model's files, in one line.
-    pub fn from_pretrained(model: &str) -> Result<Self, Error> {
+    pub fn from_pretrained(model: impl Into<ModelSource>) -> Result<Self, Error> {
         Self::load(model, &LoadOptions::default())
     }
 
@@ -55,7 +81,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// As [`Analyzer::from_pretrained`], and a precision the device lacks.
-    pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn load(model: impl Into<ModelSource>, options: &LoadOptions) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model, &options.hub)?;
         Self::from_checkpoint(checkpoint, options.device, options.precision)
     }

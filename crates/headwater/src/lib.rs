@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+/// The tensor library of the lower crates' signatures.
+pub use burn;
+/// Host arrays, as accessors return them.
+pub use ndarray;
+
 pub use headwater_analysis as analysis;
 pub use headwater_checkpoint as checkpoint;
 pub use headwater_decomposition as decomposition;
@@ -33,7 +38,7 @@ pub use analysis::{
 };
 pub use analyzer::{Analyzer, LoadOptions};
 pub use bitext::Bitext;
-pub use checkpoint::HubOptions;
+pub use checkpoint::{HubOptions, ModelSource};
 pub use decomposition::{BiasTreatment, Segment};
 pub use error::Error;
 pub use input::Input;

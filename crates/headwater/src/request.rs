@@ -1,9 +1,19 @@
 use crate::checkpoint::wiring::LayerSpec;
 use crate::decomposition::{BiasTreatment, Segment};
-use crate::{Error, LayerArray, QuantitySet, Scope};
+use crate::{Error, LayerArray, Quantity, QuantitySet, Scope};
 
 /// What an analysis is to contain.
+///
+/// ```
+/// use headwater::{Quantity, Request, Scope};
+///
+/// let request = Request::new()
+///     .scopes([Scope::Atb])
+///     .layers([0, 11])
+///     .quantities([Quantity::Norms, Quantity::MixingRatio]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
     /// The scopes to decompose; `None` is all that the model's layers have.
     pub scopes: Option<Vec<Scope>>,
@@ -30,6 +40,41 @@ impl Default for Request {
 }
 
 impl Request {
+    /// Every quantity at every scope of every layer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only these scopes.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = Some(scopes.into_iter().collect());
+        self
+    }
+
+    /// Only these layers, counted from 0.
+    pub fn layers(mut self, layers: impl IntoIterator<Item = usize>) -> Self {
+        self.layers = Some(layers.into_iter().collect());
+        self
+    }
+
+    /// Only these quantities.
+    pub fn quantities(mut self, quantities: impl IntoIterator<Item = Quantity>) -> Self {
+        self.quantities = quantities.into_iter().collect();
+        self
+    }
+
+    /// Whether the hidden states entering and leaving the layers are kept.
+    pub fn hidden_states(mut self, kept: bool) -> Self {
+        self.hidden_states = kept;
+        self
+    }
+
+    /// What the bias is in the feed-forward block's attribution.
+    pub fn bias_treatment(mut self, treatment: BiasTreatment) -> Self {
+        self.bias_treatment = treatment;
+        self
+    }
+
     /// The layers kept of a model with `n_layers`, in order, each once.
     ///
     /// # Errors

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::analysis::Inputs;
-use crate::checkpoint::{Architecture, Checkpoint, Side};
+use crate::checkpoint::{Architecture, Checkpoint, ModelSource, Side};
 use crate::input::sequence;
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
@@ -40,7 +40,7 @@ impl Translator {
     /// # Errors
     /// Whatever is wrong with the model's files, in one line; a model without a
     /// decoder that attends to an encoder.
-    pub fn from_pretrained(model: &str) -> Result<Self, Error> {
+    pub fn from_pretrained(model: impl Into<ModelSource>) -> Result<Self, Error> {
         Self::load(model, &LoadOptions::default())
     }
 
@@ -48,7 +48,7 @@ impl Translator {
     ///
     /// # Errors
     /// As [`Translator::from_pretrained`], and a precision the device lacks.
-    pub fn load(model: &str, options: &LoadOptions) -> Result<Self, Error> {
+    pub fn load(model: impl Into<ModelSource>, options: &LoadOptions) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model, &options.hub)?;
         Self::from_checkpoint(checkpoint, options.device, options.precision)
     }

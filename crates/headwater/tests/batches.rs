@@ -5,10 +5,7 @@ use headwater_fixtures::{DECODERS, Deviation, ENCODERS, bundled_bert, bundled_gp
 
 /// The largest deviation of any array of any member, relative to the array's largest entry.
 fn deviation(analyzer: &Analyzer, inputs: &[TokenizedInput]) -> (f64, String) {
-    let request = Request {
-        hidden_states: true,
-        ..Request::default()
-    };
+    let request = Request::new().hidden_states(true);
     let together = analyzer.analyze_tokenized(inputs, &request).unwrap();
     let mut worst = (0.0, String::new());
     for (input, together) in inputs.iter().zip(together) {
@@ -48,12 +45,8 @@ fn eight_padded_sequences_equal_the_eight_alone_in_every_family() {
             continue;
         }
         for family in ENCODERS.into_iter().chain(DECODERS) {
-            let options = LoadOptions {
-                device,
-                precision: Precision::F64,
-                ..LoadOptions::default()
-            };
-            let analyzer = Analyzer::load(golden(family).to_str().unwrap(), &options).unwrap();
+            let options = LoadOptions::new().device(device).precision(Precision::F64);
+            let analyzer = Analyzer::load(golden(family), &options).unwrap();
             let architecture = analyzer.checkpoint().architecture();
             let inputs: Vec<_> = sequences(architecture.vocab_size, architecture.max_positions)
                 .into_iter()
@@ -78,10 +71,7 @@ fn eight_padded_texts_equal_the_eight_alone_in_float32() {
 
 fn check_float32(model: &str, texts: &str) {
     for &device in DeviceName::ENABLED {
-        let options = LoadOptions {
-            device,
-            ..LoadOptions::default()
-        };
+        let options = LoadOptions::new().device(device);
         let analyzer = Analyzer::load(model, &options).unwrap();
         let inputs: Vec<_> = texts
             .lines()

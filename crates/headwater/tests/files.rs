@@ -10,7 +10,7 @@ use headwater::{
 use headwater_fixtures::{Deviation, Expected, bundled_bert, golden, root};
 
 fn analyzer() -> Analyzer {
-    Analyzer::from_pretrained(golden("bert").to_str().unwrap()).unwrap()
+    Analyzer::from_pretrained(golden("bert")).unwrap()
 }
 
 fn input() -> Input {
@@ -45,10 +45,7 @@ fn streaming_writes_the_same_bytes_as_saving() {
     let folder = tempfile::tempdir().unwrap();
     let (saved, streamed) = (folder.path().join("saved"), folder.path().join("streamed"));
     let long = Input::from((0..64).map(|i| 5 + 7 * i % 440).collect::<Vec<u32>>());
-    let request = Request {
-        hidden_states: true,
-        ..Request::default()
-    };
+    let request = Request::new().hidden_states(true);
     for (model, input, is_large) in [
         (golden("bert"), input(), false),
         (bundled_bert(), long, true),
@@ -92,15 +89,11 @@ fn float16_halves_the_numbers_and_keeps_three_digits() {
 #[test]
 fn only_what_was_asked_for_is_there() {
     let analyzer = analyzer();
-    let request = Request {
-        scopes: Some(vec![Scope::Atb]),
-        layers: Some(vec![2, 0]),
-        quantities: [Quantity::Norms, Quantity::MixingRatio]
-            .into_iter()
-            .collect(),
-        hidden_states: true,
-        ..Request::default()
-    };
+    let request = Request::new()
+        .scopes([Scope::Atb])
+        .layers([2, 0])
+        .quantities([Quantity::Norms, Quantity::MixingRatio])
+        .hidden_states(true);
     let input = analyzer.encode(&input()).unwrap();
     let analysis = &analyzer.analyze_tokenized(&[input], &request).unwrap()[0];
     let keys: Vec<String> = analysis.arrays().map(|(key, _)| key.to_string()).collect();
@@ -133,7 +126,7 @@ fn a_written_file_is_recognised_and_a_damaged_one_is_not() {
     let analyzer = analyzer();
     let input = analyzer.encode(&input()).unwrap();
     let other = analyzer.encode(&Input::from(vec![2, 3])).unwrap();
-    let request = Request::default();
+    let request = Request::new();
     let written = |input, store| analyzer.is_written(input, &request, store, &path).unwrap();
     assert!(!written(&input, Store::Full));
     analyzer
@@ -212,12 +205,9 @@ fn the_document_names_what_is_written() {
         let file = Expected::read(&path);
         file.all().keys().map(|key| key.to_string()).collect()
     };
-    let request = Request {
-        hidden_states: true,
-        ..Request::default()
-    };
+    let request = Request::new().hidden_states(true);
     for family in ["bert", "gpt2"] {
-        let analyzer = Analyzer::from_pretrained(golden(family).to_str().unwrap()).unwrap();
+        let analyzer = Analyzer::from_pretrained(golden(family)).unwrap();
         let input = analyzer.encode(&input()).unwrap();
         let write = analyzer.write_analysis(&[input], &request, Store::Full, from_ref(&path));
         write.unwrap();
@@ -236,7 +226,7 @@ fn the_document_names_what_is_written() {
         keys.cloned().collect()
     };
     for family in ["marian", "mbart"] {
-        let translator = Translator::from_pretrained(golden(family).to_str().unwrap()).unwrap();
+        let translator = Translator::from_pretrained(golden(family)).unwrap();
         let pair = translator.encode(&input(), &Input::from(vec![2, 9, 8]));
         let write =
             translator.write_analysis(&[pair.unwrap()], &request, Store::Full, from_ref(&path));

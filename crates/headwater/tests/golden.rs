@@ -6,12 +6,11 @@ use headwater::{Analyzer, BiasTreatment, DeviceName, Input, LoadOptions, Precisi
 use headwater_fixtures::{Case, DECODERS, Deviation, ENCODERS, Expected, cases, golden};
 
 fn analyzer(family: &str, device: DeviceName, precision: Precision) -> Analyzer {
-    let options = LoadOptions {
-        device,
-        precision,
-        hub: HubOptions::default(),
-    };
-    Analyzer::load(golden(family).to_str().unwrap(), &options).unwrap()
+    let options = LoadOptions::new()
+        .device(device)
+        .precision(precision)
+        .hub(HubOptions::default());
+    Analyzer::load(golden(family), &options).unwrap()
 }
 
 fn input(case: &Case) -> Input {
@@ -29,10 +28,7 @@ fn check(family: &str, device: DeviceName, precision: Precision, tolerance: f64)
         .into_iter()
         .map(|(name, case)| (name, analyzer.encode(&input(&case)).unwrap()))
         .unzip();
-    let request = Request {
-        hidden_states: true,
-        ..Request::default()
-    };
+    let request = Request::new().hidden_states(true);
     let analyses = analyzer.analyze_tokenized(&inputs, &request).unwrap();
     for (name, analysis) in names.iter().zip(&analyses) {
         let expected = expected.case(name);
@@ -105,10 +101,7 @@ fn a_bias_fixed_inside_the_activation_equals_the_naive_program() {
         for family in ENCODERS.into_iter().chain(DECODERS) {
             let analyzer = analyzer(family, device, precision);
             let case = &cases(family)["single"];
-            let request = Request {
-                bias_treatment: BiasTreatment::Fixed,
-                ..Request::default()
-            };
+            let request = Request::new().bias_treatment(BiasTreatment::Fixed);
             let inputs = [analyzer.encode(&input(case)).unwrap()];
             let analysis = &analyzer.analyze_tokenized(&inputs, &request).unwrap()[0];
             let arrays: std::collections::BTreeMap<String, _> = analysis

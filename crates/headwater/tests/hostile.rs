@@ -43,7 +43,7 @@ fn id_outside_the_vocabulary() {
 #[test]
 fn more_tokens_than_positions() {
     for family in ["bert", "roberta"] {
-        let positions = Analyzer::from_pretrained(golden(family).to_str().unwrap())
+        let positions = Analyzer::from_pretrained(golden(family))
             .unwrap()
             .checkpoint()
             .architecture()
@@ -85,12 +85,9 @@ fn token_type_out_of_range() {
 
 #[test]
 fn a_layer_the_model_does_not_have() {
-    let analyzer = Analyzer::from_pretrained(golden("bert").to_str().unwrap()).unwrap();
+    let analyzer = Analyzer::from_pretrained(golden("bert")).unwrap();
     let input = analyzer.encode(&ids(vec![2, 3], None)).unwrap();
-    let request = Request {
-        layers: Some(vec![0, 99]),
-        ..Request::default()
-    };
+    let request = Request::new().layers([0, 99]);
     let error = analyzer.analyze_tokenized(&[input], &request).unwrap_err();
     assert!(
         matches!(

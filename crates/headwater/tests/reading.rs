@@ -8,7 +8,7 @@ use headwater_fixtures::golden;
 use serde_json::{Value, json};
 
 fn analysis() -> Analysis {
-    Analyzer::from_pretrained(golden("bert").to_str().unwrap())
+    Analyzer::from_pretrained(golden("bert"))
         .unwrap()
         .analyze(Input::from(vec![2, 17, 40, 9, 3]))
         .unwrap()

@@ -15,12 +15,11 @@ use headwater_fixtures::{
 };
 
 fn translator(family: &str, device: DeviceName, precision: Precision) -> Translator {
-    let options = LoadOptions {
-        device,
-        precision,
-        hub: HubOptions::default(),
-    };
-    Translator::load(golden(family).to_str().unwrap(), &options).unwrap()
+    let options = LoadOptions::new()
+        .device(device)
+        .precision(precision)
+        .hub(HubOptions::default());
+    Translator::load(golden(family), &options).unwrap()
 }
 
 fn input(ids: &[u32]) -> TokenizedInput {
@@ -93,7 +92,7 @@ fn every_array_equals_the_naive_program() {
             .map(|(name, case)| (name.clone(), pair(case)))
             .unzip();
         let analyses = translator
-            .analyze_tokenized(&pairs, &Request::default())
+            .analyze_tokenized(&pairs, &Request::new())
             .unwrap();
         for (name, analysis) in names.iter().zip(&analyses) {
             let expected = expected.case(name);
@@ -220,13 +219,10 @@ fn error_rates_are_those_of_another_program() {
     let folder = headwater_fixtures::bundled_marian();
     let translator = Translator::load(
         folder.to_str().unwrap(),
-        &LoadOptions {
-            precision: match DeviceName::ENABLED[0].supports(Precision::F64) {
-                true => Precision::F64,
-                false => Precision::F32,
-            },
-            ..LoadOptions::default()
-        },
+        &LoadOptions::new().precision(match DeviceName::ENABLED[0].supports(Precision::F64) {
+            true => Precision::F64,
+            false => Precision::F32,
+        }),
     )
     .unwrap();
     let [source, target, gold] =

@@ -52,18 +52,13 @@ fn attention_maps(shape: Shape) -> Request {
         Quantity::WeightedNorms,
         Quantity::TransformedNorms,
     ];
-    Request {
-        scopes: Some(attention_scopes(shape).to_vec()),
-        quantities: quantities.into_iter().collect(),
-        ..Request::default()
-    }
+    Request::new()
+        .scopes(attention_scopes(shape).to_vec())
+        .quantities(quantities)
 }
 
 fn only(quantity: Quantity) -> Request {
-    Request {
-        quantities: [quantity].into_iter().collect(),
-        ..Request::default()
-    }
+    Request::new().quantities([quantity])
 }
 
 /// A loaded model.

@@ -5,7 +5,7 @@ use headwater::checkpoint::Architecture;
 use headwater::metrics::{
     ContextualizationChanges, Region, SpecialTokens, amplification_map, block_change,
 };
-use headwater::{Analyzer, Quantity, QuantitySet, Request};
+use headwater::{Analyzer, Quantity, Request};
 use headwater_report::plot::{
     Axis, AxisScale, Cells, Chart, ChartAxis, Figure, HeatMap, Marks, Scale, Series,
 };
@@ -209,11 +209,9 @@ impl Measure2023 {
 }
 
 fn request(block: &Block) -> Request {
-    Request {
-        quantities: QuantitySet::from_iter([Quantity::Norms]),
-        scopes: Some(block.scopes.to_vec()),
-        ..Request::default()
-    }
+    Request::new()
+        .quantities([Quantity::Norms])
+        .scopes(block.scopes.to_vec())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use headwater::checkpoint::Architecture;
-use headwater::{Analysis, Analyzer, Quantity, QuantitySet, Request, Scope, Segment};
+use headwater::{Analysis, Analyzer, Quantity, Request, Scope, Segment};
 use headwater_report::plot::{Axis, Cells, Figure, HeatMap, Scale};
 use ndarray::Array2;
 
@@ -37,11 +37,9 @@ impl NormMaps {
     /// Analyzes the text that [`fits_on_a_page`].
     pub(crate) fn of(analyzer: &Analyzer, texts: &[Text]) -> anyhow::Result<Self> {
         let text = fits_on_a_page(texts)?;
-        let request = Request {
-            quantities: QuantitySet::from_iter([Quantity::AttentionWeights, Quantity::Norms]),
-            scopes: Some(attention_block(analyzer.model().architecture())),
-            ..Request::default()
-        };
+        let request = Request::new()
+            .quantities([Quantity::AttentionWeights, Quantity::Norms])
+            .scopes(attention_block(analyzer.model().architecture()));
         let inputs = std::slice::from_ref(&text.input);
         let mut analyses = analyzer.analyze_tokenized(inputs, &request)?;
         Ok(Self(analyses.remove(0)))

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use headwater::metrics::{FrequencyRanks, Region, SpecialTokens};
 use headwater::transformer::Arrangement;
-use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, QuantitySet, Request};
+use headwater::{Analyzer, HubOptions, LoadOptions, Quantity, Request};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::block::region;
@@ -66,14 +66,10 @@ fn run(options: &Options, model: &Model) -> anyhow::Result<Report> {
     let location = model.location()?;
     let analyzer = Analyzer::load(
         &location,
-        &LoadOptions {
-            device: options.device,
-            precision: options.dtype,
-            hub: HubOptions {
-                progress: true,
-                ..HubOptions::default()
-            },
-        },
+        &LoadOptions::new()
+            .device(options.device)
+            .precision(options.dtype)
+            .hub(HubOptions::new().progress(true)),
     )?;
     let special = special_tokens(&analyzer)?;
     let corpus_path = options.corpus.clone().unwrap_or_else(|| model.corpus());
@@ -323,12 +319,10 @@ impl Experiments<'_> {
         if probe {
             quantities.push(Quantity::Norms);
         }
-        Request {
-            quantities: QuantitySet::from_iter(quantities),
-            hidden_states: paper.has_2020(),
-            scopes: Some(attention_block(self.analyzer.model().architecture())),
-            ..Request::default()
-        }
+        Request::new()
+            .quantities(quantities)
+            .hidden_states(paper.has_2020())
+            .scopes(attention_block(self.analyzer.model().architecture()))
     }
 }
 

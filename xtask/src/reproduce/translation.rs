@@ -97,14 +97,10 @@ pub(super) fn reproduce(options: &Options) -> anyhow::Result<Report> {
     let gold = bitext.read_gold(&data.gold, numbering)?;
     let translator = Translator::load(
         &data.model,
-        &LoadOptions {
-            device: options.device,
-            precision: options.dtype,
-            hub: HubOptions {
-                progress: true,
-                ..HubOptions::default()
-            },
-        },
+        &LoadOptions::new()
+            .device(options.device)
+            .precision(options.dtype)
+            .hub(HubOptions::new().progress(true)),
     )?;
     let texts = bitext
         .pairs()

@@ -15,6 +15,7 @@ pub(crate) use fetch::fetch;
 ///
 /// Without the feature `hub` no option has an effect, because nothing is fetched.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub struct HubOptions {
     /// Branch, tag or commit; `main` by default.
     pub revision: Option<String>,
@@ -30,6 +31,49 @@ pub struct HubOptions {
     pub cache_dir: Option<PathBuf>,
     /// Whether downloads draw progress bars on standard error.
     pub progress: bool,
+}
+
+impl HubOptions {
+    /// Everything as the environment says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a branch, tag or commit.
+    pub fn revision(mut self, revision: impl Into<String>) -> Self {
+        self.revision = Some(revision.into());
+        self
+    }
+
+    /// Reads the cache alone, or asks the hub, whatever `HF_HUB_OFFLINE` says.
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = Some(offline);
+        self
+    }
+
+    /// Takes an access token.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Asks another hub than the public one.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = Some(endpoint.into());
+        self
+    }
+
+    /// Keeps files in a directory.
+    pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(directory.into());
+        self
+    }
+
+    /// Draws progress bars on standard error, or none.
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
 }
 
 impl fmt::Debug for HubOptions {

@@ -19,10 +19,7 @@ fn interrupted_download_is_resumed() {
         listing(cache.path())
     );
 
-    let offline = HubOptions {
-        offline: Some(true),
-        ..options.clone()
-    };
+    let offline = options.clone().offline(true);
     assert!(
         matches!(refusal(MODEL, &offline), Error::NotCached { file, .. } if file == "model.safetensors")
     );
@@ -96,10 +93,7 @@ fn finished_part_that_was_never_renamed() {
 
     // And one that has grown too long.
     let cache = tempfile::tempdir().unwrap();
-    let options = HubOptions {
-        cache_dir: Some(cache.path().into()),
-        ..options
-    };
+    let options = options.cache_dir(cache.path());
     let blobs = cache.path().join("models--owner--small-bert/blobs");
     fs::create_dir_all(&blobs).unwrap();
     fs::write(

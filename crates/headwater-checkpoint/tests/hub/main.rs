@@ -53,14 +53,11 @@ fn marian_files() -> Files {
 
 /// Options that leave nothing to the environment.
 fn options(server: &Server, cache: &TempDir) -> HubOptions {
-    HubOptions {
-        revision: None,
-        offline: Some(false),
-        token: Some("secret".into()),
-        endpoint: Some(server.endpoint()),
-        cache_dir: Some(cache.path().into()),
-        progress: false,
-    }
+    HubOptions::new()
+        .offline(false)
+        .token("secret")
+        .endpoint(server.endpoint())
+        .cache_dir(cache.path())
 }
 
 /// The error of opening the model, after checking that it is one line.
@@ -159,10 +156,7 @@ fn token_goes_to_the_hub() {
 fn named_revision() {
     let server = Server::start(MODEL, files());
     let cache = tempfile::tempdir().unwrap();
-    let options = HubOptions {
-        revision: Some("refs/pr/1".into()),
-        ..options(&server, &cache)
-    };
+    let options = options(&server, &cache).revision("refs/pr/1");
     assert_whole(&Checkpoint::open(MODEL, &options).unwrap());
     let first = &server.take_requests()[0];
     assert_eq!(

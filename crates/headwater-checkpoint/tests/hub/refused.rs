@@ -95,10 +95,7 @@ fn nobody_listens() {
 fn offline_with_an_empty_cache() {
     let server = Server::start(MODEL, files());
     let cache = tempfile::tempdir().unwrap();
-    let options = HubOptions {
-        offline: Some(true),
-        ..options(&server, &cache)
-    };
+    let options = options(&server, &cache).offline(true);
     let error = refusal(MODEL, &options);
     assert!(
         matches!(&error, Error::NotCached { file, .. } if file == "config.json"),
@@ -129,10 +126,7 @@ fn names_that_are_no_hub_ids() {
     for revision in [
         "", "../main", "a//b", "a b", "main?x", "-x", ".hidden", "a\n",
     ] {
-        let options = HubOptions {
-            revision: Some(revision.into()),
-            ..options.clone()
-        };
+        let options = options.clone().revision(revision);
         let error = refusal(MODEL, &options);
         assert!(
             matches!(&error, Error::InvalidRevision { revision: found } if found == revision),
