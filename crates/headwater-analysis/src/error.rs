@@ -1,5 +1,39 @@
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+
+/// Who has to change something so that an error does not come again.
+///
+/// Exhaustive: a program has an exit status for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever gave the arguments or the input: a program reports it with exit
+    /// status 2.
+    Input,
+    /// The machine: a full disk, no network. Exit status 1.
+    Machine,
+}
+
+/// What was tried with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileAction {
+    /// To begin it.
+    Create,
+    /// To write it or to give it its name.
+    Write,
+    /// To open or to read it.
+    Read,
+}
+
+impl fmt::Display for FileAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileAction::Create => "create",
+            FileAction::Write => "write",
+            FileAction::Read => "read",
+        })
+    }
+}
 
 /// What can go wrong with analyses and their files.
 #[derive(Debug, thiserror::Error)]
@@ -99,45 +133,71 @@ pub enum Error {
         key: String,
     },
     /// An output path that is something else than a file.
-    #[error("`{path}` exists and is not a regular file; choose another output", path = path.display())]
+    #[error("{path:?} exists and is not a regular file; choose another output")]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
     /// A file could not be written or read.
-    #[error("could not {action} `{path}`: {source}", path = path.display())]
+    #[error("could not {action} {path:?}")]
     Io {
         /// What was tried.
-        action: &'static str,
+        action: FileAction,
         /// The path.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
     },
     /// A file that is not an analysis.
-    #[error("`{path}` is not an analysis file: {reason}", path = path.display())]
+    #[error("{path:?} is not an analysis file: {reason}; write it anew with `headwater analyze`")]
     NotAnAnalysis {
         /// The path.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+        /// What found it.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
 }
 
 impl Error {
-    /// Whether the arguments or the input are to blame, rather than the
-    /// machine: what a program reports with exit status 2.
+    /// Whether the arguments or the input are to blame.
     pub fn is_bad_input(&self) -> bool {
+        self.blame() == Blame::Input
+    }
+
+    /// Who is to blame.
+    pub fn blame(&self) -> Blame {
+        // Every variant by name: whoever adds one says whose fault it is.
         match self {
             // A name that is no file's was misspelt.
-            Error::Io { action, source, .. } => {
-                let no_file = matches!(
-                    source.kind(),
-                    ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory
-                );
-                *action == "read" && no_file
-            }
-            _ => true,
+            Error::Io {
+                action: FileAction::Read,
+                source,
+                ..
+            } => match source.kind() {
+                ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => {
+                    Blame::Input
+                }
+                _ => Blame::Machine,
+            },
+            Error::Io {
+                action: FileAction::Create | FileAction::Write,
+                ..
+            } => Blame::Machine,
+            Error::UnknownScope { .. }
+            | Error::UnknownQuantity { .. }
+            | Error::UnknownArray { .. }
+            | Error::UnknownStore { .. }
+            | Error::UnknownPrecision { .. }
+            | Error::Float16Overflow { .. }
+            | Error::UnlikeLengths { .. }
+            | Error::Shape { .. }
+            | Error::NoSuchStack { .. }
+            | Error::NotInLayout { .. }
+            | Error::Unwritten { .. }
+            | Error::NotAFile { .. }
+            | Error::NotAnAnalysis { .. } => Blame::Input,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use half::f16;
 use serde_json::{Map, Value, json};
 
+use crate::error::FileAction;
 use crate::{Array, ArrayKey, Error, Inputs, LayerArray, Precision, WholeFile};
 
 /// The format's name and version, in the metadata of every file.
@@ -295,7 +296,7 @@ impl AnalysisWriter {
 /// For `map_err`: a file that cannot be written.
 fn failure(path: &Path) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::Io {
-        action: "write",
+        action: FileAction::Write,
         path: path.to_owned(),
         source,
     }

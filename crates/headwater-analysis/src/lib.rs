@@ -22,7 +22,7 @@ mod whole_file;
 pub use analysis::Analysis;
 pub use array::Array;
 pub use builder::AnalysisBuilder;
-pub use error::Error;
+pub use error::{Blame, Error, FileAction};
 pub use file::{AnalysisWriter, FORMAT, Layout, Store};
 pub use input::{Inputs, TokenizedInput, TokenizedPair};
 pub use key::{ArrayKey, MixingMeasure, Place, Stack};

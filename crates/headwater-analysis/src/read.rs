@@ -9,6 +9,7 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use crate::error::FileAction;
 use crate::shapes::Shapes;
 use crate::{Analysis, Array, ArrayKey, Error, FORMAT, Inputs, Stack, TokenizedInput};
 
@@ -41,7 +42,7 @@ impl AnalysisReader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let io = |source| Error::Io {
-            action: "read",
+            action: FileAction::Read,
             path: path.to_owned(),
             source,
         };
@@ -68,9 +69,8 @@ impl AnalysisReader {
             .take(size)
             .read_to_end(&mut header)
             .map_err(io)?;
-        let header: Metadata = serde_json::from_slice(&header).map_err(|error| {
-            not_an_analysis(path, format!("its header cannot be read: {error}"))
-        })?;
+        let header: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| damaged(path, "its header cannot be read", error))?;
         let data = 8 + size;
         if data + header.data_len() as u64 != length {
             let reason = format!(
@@ -176,7 +176,7 @@ impl AnalysisReader {
             .seek(SeekFrom::Start(self.data + start as u64))
             .and_then(|_| self.file.read_exact(&mut bytes))
             .map_err(|source| Error::Io {
-                action: "read",
+                action: FileAction::Read,
                 path: self.path.clone(),
                 source,
             })?;
@@ -209,7 +209,7 @@ impl AnalysisReader {
             .and_then(|tokens| serde_json::from_str(tokens).ok())
             .ok_or_else(|| self.wrong(format!("its metadata has no list `{name}`")))?;
         TokenizedInput::with_token_types(input_ids, token_type_ids, tokens)
-            .map_err(|error| self.wrong(format!("it has {error}")))
+            .map_err(|error| damaged(&self.path, "its tokens do not fit", error))
     }
 
     fn ids(&mut self, header: &Metadata, name: &str) -> Result<Vec<u32>, Error> {
@@ -234,7 +234,7 @@ impl AnalysisReader {
             }
             shapes
                 .check(self.inputs(), key, &info.shape)
-                .map_err(|error| self.wrong(error.to_string()))?;
+                .map_err(|error| damaged(&self.path, "an array does not fit", error))?;
         }
         Ok(())
     }
@@ -271,6 +271,19 @@ fn not_an_analysis(path: &Path, reason: impl Into<String>) -> Error {
     Error::NotAnAnalysis {
         path: path.to_owned(),
         reason: reason.into(),
+        source: None,
+    }
+}
+
+fn damaged(
+    path: &Path,
+    reason: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> Error {
+    Error::NotAnAnalysis {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+        source: Some(Box::new(source)),
     }
 }
 

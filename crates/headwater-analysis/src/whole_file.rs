@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::Error;
+use crate::error::FileAction;
 
 /// What the temporary name of an unfinished file begins with, and ends with.
 const PREFIX: &str = ".headwater-";
@@ -50,7 +51,7 @@ impl WholeFile {
         // Held while the file is made, so that an exit in between cannot miss it.
         let mut unfinished = unfinished();
         let file = builder.tempfile_in(folder).map_err(|source| Error::Io {
-            action: "create",
+            action: FileAction::Create,
             path: path.to_owned(),
             source,
         })?;
@@ -68,7 +69,7 @@ impl WholeFile {
     pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let mut whole = Self::create(path)?;
         whole.file().write_all(bytes).map_err(|source| Error::Io {
-            action: "write",
+            action: FileAction::Write,
             path: path.to_owned(),
             source,
         })?;
@@ -97,7 +98,7 @@ impl WholeFile {
         file.persist(&self.path)
             .map(drop)
             .map_err(|error| Error::Io {
-                action: "write",
+                action: FileAction::Write,
                 path: self.path.clone(),
                 source: error.error,
             })

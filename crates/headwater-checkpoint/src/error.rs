@@ -659,6 +659,76 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the arguments or the files are to blame, rather than the
+    /// machine or the network.
+    pub fn is_bad_input(&self) -> bool {
+        // Every variant by name: whoever adds one says whose fault it is.
+        match self {
+            Error::Io { .. }
+            | Error::NoCacheDirectory
+            | Error::HubUnreachable { .. }
+            | Error::Download { .. }
+            | Error::IncompleteDownload { .. } => false,
+            Error::MissingDirectory { .. }
+            | Error::FileTooLarge { .. }
+            | Error::MissingConfig { .. }
+            | Error::MalformedConfig { .. }
+            | Error::MissingField { .. }
+            | Error::InvalidField { .. }
+            | Error::UnsupportedModel { .. }
+            | Error::UnsupportedVariant { .. }
+            | Error::UnsupportedActivation { .. }
+            | Error::InvalidGenerationField { .. }
+            | Error::UnsupportedGeneration { .. }
+            | Error::MissingStartToken { .. }
+            | Error::IndivisibleHeads { .. }
+            | Error::MissingWeights { .. }
+            | Error::PickledWeights { .. }
+            | Error::MalformedIndex { .. }
+            | Error::InvalidShardName { .. }
+            | Error::MissingShard { .. }
+            | Error::MissingFromShard { .. }
+            | Error::TruncatedHeader { .. }
+            | Error::HeaderTooLarge { .. }
+            | Error::LfsPointer { .. }
+            | Error::MalformedHeader { .. }
+            | Error::WrongFileSize { .. }
+            | Error::MissingTensor { .. }
+            | Error::FurtherLayers { .. }
+            | Error::UnequalTies { .. }
+            | Error::ShapeMismatch { .. }
+            | Error::UnsupportedDtype { .. }
+            | Error::NotFinite { .. }
+            | Error::UnknownParameter { .. }
+            | Error::MissingTokenizer { .. }
+            | Error::MalformedTokenizer { .. }
+            | Error::UnusableTokenizer { .. }
+            | Error::InvalidTokenizerSetting { .. }
+            | Error::ContradictoryTokenizer { .. }
+            | Error::RenumberedToken { .. }
+            | Error::UnknownTokenizerClass { .. }
+            | Error::CustomTokenizer
+            | Error::NoTargetLanguage
+            | Error::TwoTargetLanguages { .. }
+            | Error::MissingTokenizerFile { .. }
+            | Error::MalformedSentencePiece { .. }
+            | Error::MalformedVocabulary { .. }
+            | Error::MissingVocabularyToken { .. }
+            | Error::UnknownLanguage { .. }
+            | Error::Untokenizable { .. }
+            | Error::InseparableWord { .. }
+            | Error::Undecodable { .. }
+            | Error::HubDisabled { .. }
+            | Error::InvalidHubId { .. }
+            | Error::InvalidRevision { .. }
+            | Error::NotCached { .. }
+            | Error::NotOnHub { .. }
+            | Error::HubRefused { .. } => true,
+        }
+    }
+}
+
+impl Error {
     /// An [`Error::Io`] about `path`, for `map_err`.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

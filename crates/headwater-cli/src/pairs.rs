@@ -272,11 +272,13 @@ pub(crate) fn gold(bitext: &Bitext, path: &Path, first: u8) -> anyhow::Result<Ve
         let other = 1 - first;
         match &error {
             headwater::Error::Gold {
-                error: MetricsError::LinkSyntax { .. } | MetricsError::LinkOutside { .. },
+                source:
+                    source @ (MetricsError::LinkSyntax { .. } | MetricsError::LinkOutside { .. }),
                 ..
             } if GoldNotation::of(&texts) == Ok(GoldNotation::Pairs) => {
                 anyhow::Error::from(BadInput(format!(
-                    "{error}; if the file counts words from {other}, say --gold-first {other}"
+                    "{error}: {source}; if the file counts words from {other}, say \
+                     --gold-first {other}"
                 )))
             }
             _ => error.into(),

@@ -84,9 +84,9 @@ impl Bitext {
         numbering: Numbering,
     ) -> Result<Vec<GoldLinks>, Error> {
         let words = |text: &str| text.split_whitespace().count();
-        let failed = |error| Error::Gold {
+        let failed = |source| Error::Gold {
             path: path.to_owned(),
-            error,
+            source,
         };
         if GoldNotation::of(gold).map_err(failed)? == GoldNotation::Triples {
             let sizes = self
@@ -118,7 +118,7 @@ impl Bitext {
 
 fn lines(path: &Path) -> Result<Vec<String>, Error> {
     let bytes = std::fs::read(path).map_err(|source| crate::analysis::Error::Io {
-        action: "read",
+        action: crate::analysis::FileAction::Read,
         path: PathBuf::from(path),
         source,
     })?;

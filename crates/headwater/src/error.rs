@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::analysis::Blame;
+
 /// What can go wrong on the way from text to analysis.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,7 +33,9 @@ pub enum Error {
     #[error("a translation model reads one text and its translation; give one text for each side")]
     PairForTranslation,
     /// Two sides of a bitext of different lengths.
-    #[error("`{path}` has {lines} lines and `{other_path}` {other_lines}; each line of one must be the translation of the same line of the other", path = path.display(), other_path = other_path.display())]
+    #[error(
+        "{path:?} has {lines} lines and {other_path:?} {other_lines}; each line of one must be the translation of the same line of the other"
+    )]
     UnequalLines {
         /// The source.
         path: PathBuf,
@@ -43,13 +47,15 @@ pub enum Error {
         other_lines: usize,
     },
     /// A bitext without a sentence.
-    #[error("`{path}` has no line; give one sentence a line", path = path.display())]
+    #[error("{path:?} has no line; give one sentence a line")]
     NoLines {
         /// The file.
         path: PathBuf,
     },
     /// A sentence without a word.
-    #[error("line {line} of `{path}` is empty; take the pair out of both files and out of the gold links", path = path.display())]
+    #[error(
+        "line {line} of {path:?} is empty; take the pair out of both files and out of the gold links"
+    )]
     EmptyLine {
         /// The file.
         path: PathBuf,
@@ -57,7 +63,7 @@ pub enum Error {
         line: usize,
     },
     /// A text file in another encoding.
-    #[error("line {line} of `{path}` is not UTF-8; convert the file to UTF-8", path = path.display())]
+    #[error("line {line} of {path:?} is not UTF-8; convert the file to UTF-8")]
     NotUtf8 {
         /// The file.
         path: PathBuf,
@@ -65,7 +71,7 @@ pub enum Error {
         line: usize,
     },
     /// Gold links for another number of pairs.
-    #[error("`{path}` has {lines} {plural} for {pairs} sentence pairs; give one line of links a pair, an empty one where there are none", path = path.display(), plural = if *lines == 1 { "line" } else { "lines" })]
+    #[error("{path:?} has {lines} {plural} for {pairs} sentence pairs; give one line of links a pair, an empty one where there are none", plural = if *lines == 1 { "line" } else { "lines" })]
     GoldLines {
         /// The file of links.
         path: PathBuf,
@@ -75,12 +81,12 @@ pub enum Error {
         pairs: usize,
     },
     /// Gold links that cannot be read.
-    #[error("`{path}`, {error}", path = path.display())]
+    #[error("{path:?} cannot be read as gold links")]
     Gold {
         /// The file of links.
         path: PathBuf,
         /// What is wrong, with its line.
-        error: crate::metrics::MetricsError,
+        source: crate::metrics::MetricsError,
     },
     /// A measure of word alignment that does not exist.
     #[error("no alignment measure `{name}`; use weights or norm")]
@@ -126,20 +132,34 @@ impl From<crate::transformer::Error> for Error {
 }
 
 impl Error {
-    /// Whether the arguments or the input are to blame, rather than the
-    /// machine: what a program reports with exit status 2.
+    /// Whether the arguments or the input are to blame.
     pub fn is_bad_input(&self) -> bool {
-        use crate::checkpoint::Error as Checkpoint;
+        self.blame() == Blame::Input
+    }
+
+    /// Who is to blame.
+    pub fn blame(&self) -> Blame {
+        // Every variant by name: whoever adds one says whose fault it is.
         match self {
-            Error::Analysis(error) => error.is_bad_input(),
-            Error::Checkpoint(
-                Checkpoint::Io { .. }
-                | Checkpoint::NoCacheDirectory
-                | Checkpoint::HubUnreachable { .. }
-                | Checkpoint::Download { .. }
-                | Checkpoint::IncompleteDownload { .. },
-            ) => false,
-            _ => true,
+            Error::Analysis(error) => error.blame(),
+            Error::Checkpoint(error) if !error.is_bad_input() => Blame::Machine,
+            Error::Checkpoint(_)
+            | Error::Transformer(_)
+            | Error::Decomposition(_)
+            | Error::EmptyText
+            | Error::UnknownToken { .. }
+            | Error::PairForTranslation
+            | Error::UnequalLines { .. }
+            | Error::NoLines { .. }
+            | Error::EmptyLine { .. }
+            | Error::NotUtf8 { .. }
+            | Error::GoldLines { .. }
+            | Error::Gold { .. }
+            | Error::UnknownAlignmentMeasure { .. }
+            | Error::NoSuchHead { .. }
+            | Error::NotAnalysed { .. }
+            | Error::Metrics(_)
+            | Error::PathCount { .. } => Blame::Input,
         }
     }
 }

@@ -32,9 +32,10 @@ mod translator;
 pub use alignment::{Aligner, AlignmentMeasure, ParallelText};
 pub use alignment_scores::AlignmentScores;
 pub use analysis::{
-    Analysis, AnalysisBuilder, AnalysisReader, AnalysisWriter, Array, ArrayKey, FORMAT, LayerArray,
-    Layout, MixingMeasure, Place, Precision, Quantity, QuantitySet, Scope, Stack, Store,
-    TokenizedInput, TokenizedPair, WholeFile, exit_without_unfinished_files, remove_unfinished,
+    Analysis, AnalysisBuilder, AnalysisReader, AnalysisWriter, Array, ArrayKey, Blame, FORMAT,
+    LayerArray, Layout, MixingMeasure, Place, Precision, Quantity, QuantitySet, Scope, Stack,
+    Store, TokenizedInput, TokenizedPair, WholeFile, exit_without_unfinished_files,
+    remove_unfinished,
 };
 pub use analyzer::{Analyzer, LoadOptions};
 pub use bitext::Bitext;

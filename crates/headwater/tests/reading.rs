@@ -75,10 +75,13 @@ fn reason(path: &Path) -> String {
     let error = AnalysisReader::open(path).unwrap_err();
     assert!(error.is_bad_input());
     assert!(!error.to_string().contains('\n'), "{error}");
-    let Error::NotAnAnalysis { reason, .. } = error else {
+    let Error::NotAnAnalysis { reason, source, .. } = error else {
         panic!("{error}");
     };
-    reason
+    match source {
+        Some(source) => format!("{reason}: {source}"),
+        None => reason,
+    }
 }
 
 #[test]
