@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::checkpoint::UnusedTensor;
+use crate::UnusedTensor;
 use crate::config::ADAPTER;
 use crate::families::Stacks;
 use crate::resolve::Prefix;
