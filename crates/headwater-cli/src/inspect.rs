@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::process::ExitCode;
 
+use headwater::MemoryEstimate;
 use headwater::checkpoint::{Architecture, Checkpoint, Error, TranslationTokenizer};
 use serde::Serialize;
 
 use crate::args::InspectArgs;
 use crate::failure::{BadInput, printable};
 use crate::load;
-use crate::memory::{MemoryEstimate, readable};
 use crate::output;
 use crate::progress::Verbosity;
 use crate::tensors::{self, Tensor};
@@ -63,7 +63,33 @@ struct Memory {
     tokens: usize,
     dtype: String,
     #[serde(flatten)]
-    bytes: MemoryEstimate,
+    bytes: Bytes,
+}
+
+/// The library's estimate, as it is printed.
+#[derive(Serialize)]
+struct Bytes {
+    weights: usize,
+    activations: usize,
+    maps: usize,
+    feed_forward: usize,
+    loading: usize,
+    program: usize,
+    total: usize,
+}
+
+impl From<MemoryEstimate> for Bytes {
+    fn from(estimate: MemoryEstimate) -> Self {
+        Self {
+            weights: estimate.weights,
+            activations: estimate.activations,
+            maps: estimate.maps,
+            feed_forward: estimate.feed_forward,
+            loading: estimate.loading,
+            program: estimate.program,
+            total: estimate.total,
+        }
+    }
 }
 
 pub(crate) fn run(args: &InspectArgs, verbosity: Verbosity) -> anyhow::Result<ExitCode> {
@@ -93,7 +119,7 @@ impl Description {
         }
         let parameters = checkpoint.parameter_count();
         let precision = args.model.options.dtype;
-        let bytes = MemoryEstimate::new(checkpoint, tokens, precision);
+        let bytes = Bytes::from(MemoryEstimate::new(checkpoint, tokens, precision));
 
         // A table that two stacks share is one tensor.
         let mut listed = HashSet::new();
@@ -250,5 +276,15 @@ impl fmt::Display for Shape {
             "{} layers, {} heads of {}, d_model {}, d_ff {}, {}",
             self.n_layers, self.n_heads, self.d_head, self.d_model, self.d_ff, self.activation
         )
+    }
+}
+
+/// Bytes in words: `1.3 GB`.
+fn readable(bytes: usize) -> String {
+    const UNITS: [(&str, f64); 3] = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
+    let bytes = bytes as f64;
+    match UNITS.into_iter().find(|(_, size)| bytes >= *size) {
+        Some((unit, size)) => format!("{:.1} {unit}", bytes / size),
+        None => format!("{bytes} B"),
     }
 }

@@ -9,7 +9,7 @@ use headwater::{Analysis, DeviceName, Request, Translator};
 use crate::args::{LanguageArgs, ModelArgs, ModelOptions};
 use crate::failure::BadInput;
 use crate::output;
-use crate::progress::{Bar, Verbosity};
+use crate::progress::{self, Bar, Verbosity};
 use crate::subject::{Encoded, Subject};
 
 /// Opens and loads a model with one stack of layers or a translation model.
@@ -111,7 +111,7 @@ pub(crate) fn layers(
         verbosity,
         "layers",
         Some(total as u64),
-        subject.layers_run(),
+        progress::layers_run(),
     ))
 }
 

@@ -14,7 +14,6 @@ mod jsonl;
 mod lines;
 mod lists;
 mod load;
-mod memory;
 mod models;
 mod object;
 mod output;

@@ -1,6 +1,7 @@
 //! Bars on standard error for whatever takes longer than two seconds.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -26,6 +27,20 @@ const REDRAW: Duration = Duration::from_millis(200);
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The bar on the screen, for whoever ends the process.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Layers that have been run, for the bar.
+static LAYERS_RUN: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
+
+/// What a model is told to call after every layer.
+pub(crate) fn count_layer(_: headwater::Progress) -> ControlFlow<()> {
+    LAYERS_RUN.fetch_add(1, Ordering::Relaxed);
+    ControlFlow::Continue(())
+}
+
+/// How many layers have been run so far.
+pub(crate) fn layers_run() -> Arc<AtomicU64> {
+    LAYERS_RUN.clone()
+}
 
 /// Starts the clock.
 pub(crate) fn start() {

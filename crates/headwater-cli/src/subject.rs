@@ -2,8 +2,6 @@
 //! its translation by a translation model.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use headwater::checkpoint::Checkpoint;
 use headwater::{
@@ -13,6 +11,7 @@ use headwater::{
 
 use crate::args::LanguageArgs;
 use crate::failure::BadInput;
+use crate::progress;
 
 /// A loaded model.
 pub(crate) enum Subject {
@@ -75,11 +74,13 @@ impl Subject {
     ) -> Result<Self, Error> {
         Ok(match checkpoint.decoder() {
             None => {
-                let analyzer = Analyzer::from_checkpoint(checkpoint, device, precision)?;
+                let analyzer = Analyzer::from_checkpoint(checkpoint, device, precision)?
+                    .on_layer(progress::count_layer);
                 Self::Analyzer(Box::new(analyzer))
             }
             Some(_) => {
-                let translator = Translator::from_checkpoint(checkpoint, device, precision)?;
+                let translator = Translator::from_checkpoint(checkpoint, device, precision)?
+                    .on_layer(progress::count_layer);
                 Self::Translator(Box::new(translator))
             }
         })
@@ -116,13 +117,6 @@ impl Subject {
         let checkpoint = self.checkpoint();
         let stacks = std::iter::once(checkpoint.architecture()).chain(checkpoint.decoder());
         stacks.map(|stack| stack.n_layers).max().unwrap_or(0)
-    }
-
-    pub(crate) fn layers_run(&self) -> Arc<AtomicU64> {
-        match self {
-            Self::Analyzer(analyzer) => analyzer.layers_run(),
-            Self::Translator(translator) => translator.layers_run(),
-        }
     }
 
     pub(crate) fn weights_sha256(&self) -> Result<&str, Error> {

@@ -95,3 +95,15 @@ impl fmt::Display for Cpu {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_panel_is_wider_than_the_widest() {
+        for cpu in Cpu::all() {
+            assert!(cpu.width() <= crate::Packed::WIDEST, "{cpu:?}");
+        }
+    }
+}

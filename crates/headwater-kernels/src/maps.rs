@@ -78,9 +78,6 @@ pub struct PairMaps<'a> {
     pub tail_scale: Option<&'a [f32]>,
 }
 
-/// Panels that are in memory together.
-const PANELS: usize = 32;
-
 /// A block, prepared for any number of sequences.
 struct Prepared<'a> {
     block: FeedForwardMaps<'a>,
@@ -93,6 +90,9 @@ struct Prepared<'a> {
 }
 
 impl FeedForwardMaps<'_> {
+    /// Panels that are in memory together.
+    pub const PANELS: usize = 32;
+
     /// ‖y_ij‖ behind the block and behind each component of the tail, for each
     /// sequence: `[sequence][component]` of `[target, source]`.
     ///
@@ -246,7 +246,7 @@ impl Prepared<'_> {
         let components = 1 + tail_components.into_iter().filter(|&there| there).count();
         let mut norms = vec![vec![0.0; targets * sources]; components];
         let shared: Vec<Shared> = norms.iter_mut().map(|norms| Shared::new(norms)).collect();
-        let group = (PANELS / target_panels.max(1)).max(1);
+        let group = (FeedForwardMaps::PANELS / target_panels.max(1)).max(1);
         for first in (0..sources).step_by(group) {
             let group: Vec<usize> = (first..(first + group).min(sources)).collect();
             let pairs: Vec<Pair> = group
@@ -265,7 +265,7 @@ impl Prepared<'_> {
                 .residual
                 .as_ref()
                 .map(|residual| self.by_source(cpu, maps, &group, residual, self.d_model));
-            for pairs in pairs.chunks(PANELS) {
+            for pairs in pairs.chunks(FeedForwardMaps::PANELS) {
                 let combine = |panel: usize, result: &mut [MaybeUninit<f32>]| {
                     let pair = pairs[panel];
                     let size = self.d_ff * heads;

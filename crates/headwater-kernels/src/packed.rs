@@ -26,6 +26,9 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// Rows of a panel with the widest vectors that there are.
+    pub const WIDEST: usize = 32;
+
     /// Rows whose numbers `write` writes.
     ///
     /// # Safety

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::analysis::Inputs;
 use crate::checkpoint::{Checkpoint, HubOptions, ModelSource};
 use crate::input::{LazyTokenizer, sequence};
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
+use crate::progress::{Listener, Progress};
 use crate::recording::Recording;
 use crate::transformer::{DeviceName, Model, Precision};
 use crate::{Analysis, Error, Input, Request, Stack, Store, TokenizedInput};
@@ -64,7 +64,7 @@ pub struct Analyzer {
     checkpoint: Checkpoint,
     model: Model,
     tokenizer: LazyTokenizer,
-    layers_run: Arc<AtomicU64>,
+    listener: Listener,
 }
 
 impl Analyzer {
@@ -100,7 +100,7 @@ impl Analyzer {
             checkpoint,
             model,
             tokenizer: LazyTokenizer::new(),
-            layers_run: Arc::default(),
+            listener: Listener::default(),
         })
     }
 
@@ -114,10 +114,15 @@ impl Analyzer {
         &self.model
     }
 
-    /// How many layers have been run so far, all calls together; for another
-    /// thread that shows how far an analysis has come.
-    pub fn layers_run(&self) -> Arc<AtomicU64> {
-        self.layers_run.clone()
+    /// Calls `callback` after every layer of every analysis, on the thread that
+    /// analyses; where it breaks, the analysis ends with [`Error::Cancelled`] and
+    /// leaves no file.
+    pub fn on_layer(
+        mut self,
+        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Listener::new(callback);
+        self
     }
 
     /// SHA-256 of the weights; read once.
@@ -248,8 +253,6 @@ impl Analyzer {
         let batch = self.model.batch(&sequences)?;
         let mut split = Split::new(batch.lengths(), &[], sink);
         let mut run = self.model.run(&batch, plan.captures()?);
-        plan.follow(&mut run, self.model.layers(), &mut split, &|| {
-            self.layers_run.fetch_add(1, Ordering::Relaxed);
-        })
+        plan.follow(&mut run, self.model.layers(), &mut split, &self.listener)
     }
 }

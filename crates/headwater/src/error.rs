@@ -111,6 +111,9 @@ pub enum Error {
     /// A number that cannot be made of others.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::MetricsError),
+    /// A callback wanted no more layers.
+    #[error("the analysis was cancelled; run it again from the start")]
+    Cancelled,
     /// Inputs and output files of different numbers.
     #[error("{inputs} inputs but {paths} output files; give one file for each input")]
     PathCount {
@@ -159,6 +162,7 @@ impl Error {
             | Error::NoSuchHead { .. }
             | Error::NotAnalysed { .. }
             | Error::Metrics(_)
+            | Error::Cancelled
             | Error::PathCount { .. } => Blame::Input,
         }
     }

@@ -7,6 +7,7 @@ use crate::checkpoint::Architecture;
 use crate::checkpoint::wiring::LayerSpec;
 use crate::decomposition::{DecompositionOptions, LayerDecomposition, Segment};
 use crate::layer_arrays::{Split, send_segment};
+use crate::progress::Listener;
 use crate::read_back::{ReadBack, waiting_bytes};
 use crate::transformer::{Captures, Layer, LayerRun};
 use crate::{ArrayKey, Error, LayerArray, Place, Request, Scope, Stack};
@@ -129,17 +130,22 @@ impl<'a> Plan<'a> {
     }
 
     /// Runs the stack up to the last layer that is kept and hands over its
-    /// arrays, layer by layer or, from a GPU, at the end; `on_layer` is told of
+    /// arrays, layer by layer or, from a GPU, at the end; `listener` is told of
     /// every layer.
     pub(crate) fn follow(
         &self,
         run: &mut LayerRun<'_>,
         layers: &[Arc<Layer>],
         split: &mut Split<'_>,
-        on_layer: &dyn Fn(),
+        listener: &Listener,
     ) -> Result<(), Error> {
         let waiting = waiting_bytes(run.model().device_name());
-        self.read(run, layers, ReadBack::new(split, waiting), on_layer)
+        self.read(
+            run,
+            layers,
+            ReadBack::new(split, waiting),
+            &|place, layers| listener.hear(place, layers),
+        )
     }
 
     fn read(
@@ -147,13 +153,17 @@ impl<'a> Plan<'a> {
         run: &mut LayerRun<'_>,
         layers: &[Arc<Layer>],
         mut read_back: ReadBack<'_, '_>,
-        on_layer: &dyn Fn(),
+        on_layer: &dyn Fn(Place, usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let stack = self.stack;
         let last = self.layers.last().map_or(0, |&layer| layer + 1);
         for (index, layer) in layers.iter().enumerate().take(last) {
             self.send_hidden_states(index, run, &mut read_back)?;
             let Some(capture) = run.next() else { break };
+            let place = Place {
+                stack,
+                layer: index,
+            };
             if self.layers.contains(&index) {
                 for plan in &self.segments {
                     let decomposition = LayerDecomposition::of_segment(
@@ -163,15 +173,11 @@ impl<'a> Plan<'a> {
                         &plan.scopes(),
                         self.options,
                     )?;
-                    let place = Place {
-                        stack,
-                        layer: index,
-                    };
                     let (segment, arrays) = (plan.segment, &plan.arrays);
                     send_segment(&decomposition, segment, arrays, place, &mut read_back)?;
                 }
             }
-            on_layer();
+            on_layer(place, last)?;
         }
         self.send_hidden_states(last, run, &mut read_back)?;
         read_back.finish()
@@ -248,7 +254,10 @@ mod tests {
         };
         let mut split = Split::new(lengths[0], lengths[1], &mut sink);
         let read_back = ReadBack::new(&mut split, allowed);
-        let on_layer = || after_layers.borrow_mut().push(entries.borrow().len());
+        let on_layer = |_, _| {
+            after_layers.borrow_mut().push(entries.borrow().len());
+            Ok(())
+        };
         plan.read(&mut run, layers, read_back, &on_layer).unwrap();
         (entries.into_inner(), after_layers.into_inner())
     }

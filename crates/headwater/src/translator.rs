@@ -1,12 +1,12 @@
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::analysis::Inputs;
 use crate::checkpoint::{Architecture, Checkpoint, ModelSource, Side};
 use crate::input::sequence;
 use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
+use crate::progress::{Listener, Progress};
 use crate::recording::{self, Recording};
 use crate::transformer::{DeviceName, EncoderDecoder, Precision};
 use crate::translation_texts::TranslationTexts;
@@ -30,7 +30,7 @@ pub struct Translator {
     checkpoint: Checkpoint,
     model: EncoderDecoder,
     texts: TranslationTexts,
-    layers_run: Arc<AtomicU64>,
+    listener: Listener,
 }
 
 impl Translator {
@@ -67,7 +67,7 @@ impl Translator {
             texts: TranslationTexts::new(&checkpoint),
             checkpoint,
             model,
-            layers_run: Arc::default(),
+            listener: Listener::default(),
         })
     }
 
@@ -201,10 +201,15 @@ impl Translator {
         &self.model
     }
 
-    /// How many layers have been run so far, all calls together; for another
-    /// thread that shows how far an analysis has come.
-    pub fn layers_run(&self) -> Arc<AtomicU64> {
-        self.layers_run.clone()
+    /// Calls `callback` after every layer of every analysis, on the thread that
+    /// analyses; where it breaks, the analysis ends with [`Error::Cancelled`] and
+    /// leaves no file.
+    pub fn on_layer(
+        mut self,
+        callback: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Listener::new(callback);
+        self
     }
 
     /// Analyses pairs together as one padded batch; each result is that of the
@@ -290,9 +295,6 @@ impl Translator {
             return Ok(());
         }
         let [encoder_plan, decoder_plan] = self.plans(request)?;
-        let on_layer = || {
-            self.layers_run.fetch_add(1, Ordering::Relaxed);
-        };
         let sequences = |of: fn(&TokenizedPair) -> &TokenizedInput| {
             let inputs = pairs.iter().map(of);
             inputs.map(sequence).collect::<Vec<_>>()
@@ -303,14 +305,14 @@ impl Translator {
 
         let mut run = encoder.run(&source, encoder_plan.captures()?);
         let mut split = Split::new(source.lengths(), source.lengths(), sink);
-        encoder_plan.follow(&mut run, encoder.layers(), &mut split, &on_layer)?;
+        encoder_plan.follow(&mut run, encoder.layers(), &mut split, &self.listener)?;
         let encoded = self.model.encoded(run, &source);
 
         let mut run = self
             .model
             .decode(&target, &encoded, decoder_plan.captures()?);
         let mut split = Split::new(target.lengths(), source.lengths(), sink);
-        decoder_plan.follow(&mut run, decoder.layers(), &mut split, &on_layer)
+        decoder_plan.follow(&mut run, decoder.layers(), &mut split, &self.listener)
     }
 
     fn plans<'a>(&'a self, request: &Request) -> Result<[Plan<'a>; 2], Error> {

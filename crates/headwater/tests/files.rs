@@ -255,3 +255,41 @@ fn the_document_names_what_is_written() {
         assert_eq!(written(), expected, "{family}");
     }
 }
+
+#[test]
+fn a_callback_hears_of_every_layer_and_can_end_the_run() {
+    use std::ops::ControlFlow;
+    use std::sync::{Arc, Mutex};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    for last in [usize::MAX, 1] {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hearing = heard.clone();
+        let analyzer =
+            Analyzer::from_pretrained(golden("bert"))
+                .unwrap()
+                .on_layer(move |progress| {
+                    let layer = progress.place.layer;
+                    hearing.lock().unwrap().push((layer, progress.layers));
+                    match layer >= last {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                });
+        let n_layers = analyzer.model().architecture().n_layers;
+        let input = analyzer.encode(&input()).unwrap();
+        let written =
+            analyzer.write_analysis(&[input], &Request::new(), Store::Full, from_ref(&path));
+        let run = n_layers.min(last.saturating_add(1));
+        let expected: Vec<_> = (0..run).map(|layer| (layer, n_layers)).collect();
+        assert_eq!(*heard.lock().unwrap(), expected);
+        assert_eq!(path.exists(), last == usize::MAX);
+        match last {
+            usize::MAX => written.unwrap(),
+            _ => assert!(matches!(written, Err(Error::Cancelled))),
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use headwater::Precision;
-use headwater::checkpoint::wiring::Positions;
-use headwater::checkpoint::{Architecture, Checkpoint, Dtype, Parameter};
-use headwater::decomposition::DecompositionOptions;
-use serde::Serialize;
+use headwater_kernels::{FeedForwardMaps, Packed};
+
+use crate::Precision;
+use crate::checkpoint::wiring::Positions;
+use crate::checkpoint::{Architecture, Checkpoint, Dtype, Parameter};
+use crate::decomposition::DecompositionOptions;
 
 /// What the program takes before it has loaded anything: its code, and the
 /// stacks and buffers of its threads.
@@ -57,32 +58,33 @@ const TOKENIZER: usize = 24;
 ///
 /// A batch needs the activations and maps of each of its members at the
 /// length of the longest. On a device with its own memory the estimate is
-/// for that memory. `--json` also holds all arrays until they are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct MemoryEstimate {
+/// for that memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryEstimate {
     /// All parameters, one copy.
-    pub(crate) weights: usize,
+    pub weights: usize,
     /// Vectors of one layer: its captures, the sums of each scope, the
     /// feed-forward block, transformed vectors and their Gram matrices.
-    pub(crate) activations: usize,
+    pub activations: usize,
     /// Matrices of one layer, from targets to sources by head: the attention
     /// weights and the largest step of the work on them.
-    pub(crate) maps: usize,
+    pub maps: usize,
     /// The parts behind the feed-forward block that are in memory together,
     /// and what they are made with.
-    pub(crate) feed_forward: usize,
+    pub feed_forward: usize,
     /// The peak while the parameters are read one by one: a large vocabulary
     /// makes it the largest of all, if it has to be converted.
-    pub(crate) loading: usize,
+    pub loading: usize,
     /// The program and the tokenizer.
-    pub(crate) program: usize,
+    pub program: usize,
     /// All in all.
-    pub(crate) total: usize,
+    pub total: usize,
 }
 
 impl MemoryEstimate {
     /// The estimate for a text of `tokens` tokens.
-    pub(crate) fn new(checkpoint: &Checkpoint, tokens: usize, precision: Precision) -> Self {
+    pub fn new(checkpoint: &Checkpoint, tokens: usize, precision: Precision) -> Self {
         let element = precision.bytes();
         let stacks = std::iter::once(checkpoint.architecture()).chain(checkpoint.decoder());
         let (mut weights, mut loading) = (0, 0);
@@ -161,9 +163,9 @@ struct LayerEstimate {
 }
 
 /// Targets in a panel, with the widest vectors.
-const PANEL: usize = 32;
+const PANEL: usize = Packed::WIDEST;
 /// Panels of feed-forward parts that are in memory together.
-const PANELS: usize = 32;
+const PANELS: usize = FeedForwardMaps::PANELS;
 
 impl LayerEstimate {
     fn new(stack: &Architecture, tokens: usize, precision: Precision) -> Self {
@@ -225,15 +227,5 @@ impl LayerEstimate {
 
     fn peak(&self) -> usize {
         self.activations + self.maps.max(self.weights + self.feed_forward)
-    }
-}
-
-/// Bytes in words: `1.3 GB`.
-pub(crate) fn readable(bytes: usize) -> String {
-    const UNITS: [(&str, f64); 3] = [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)];
-    let bytes = bytes as f64;
-    match UNITS.into_iter().find(|(_, size)| bytes >= *size) {
-        Some((unit, size)) => format!("{:.1} {unit}", bytes / size),
-        None => format!("{bytes} B"),
     }
 }
