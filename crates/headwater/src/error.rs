@@ -149,6 +149,7 @@ impl Error {
             Error::Checkpoint(_)
             | Error::Transformer(_)
             | Error::Decomposition(_)
+            | Error::Tokenization { .. }
             | Error::EmptyText
             | Error::UnknownToken { .. }
             | Error::PairForTranslation
