@@ -1,5 +1,7 @@
 //! What a run keeps of its layers: opt-in, by layer and by quantity.
 
+mod insert;
+
 use std::fmt;
 
 use std::sync::{Arc, OnceLock};
@@ -9,6 +11,8 @@ use headwater_checkpoint::wiring::Step;
 use headwater_kernels::Packed;
 
 use crate::{Error, Host, Routing};
+
+pub use insert::Captured;
 
 /// An intermediate result of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -116,6 +116,18 @@ pub enum Error {
         /// The sublayer.
         what: &'static str,
     },
+    /// A tensor of another rank than the quantity that it is given for.
+    #[error(
+        "{quantity} has {expected} axes, not {found}; give it in the shape that `Activations` says"
+    )]
+    CapturedRank {
+        /// The quantity's name.
+        quantity: String,
+        /// The axes it has.
+        expected: usize,
+        /// The axes of the tensor given.
+        found: usize,
+    },
     /// A layer that the model does not have.
     #[error("the model has no layer {layer}; its layers are 0 to {last}", last = n_layers - 1)]
     NoSuchLayer {

@@ -35,7 +35,7 @@ mod scores;
 pub use activation::{apply_activation, sigmoid};
 pub use attention::MultiHeadAttention;
 pub use batch::{TokenBatch, TokenSequence};
-pub use capture::{Activations, Captures, LayerCapture, PreActivation};
+pub use capture::{Activations, Captured, Captures, LayerCapture, PreActivation};
 pub use device::{DeviceName, dtype};
 pub use embeddings::Embeddings;
 pub use encoder_decoder::EncoderDecoder;
