@@ -702,6 +702,14 @@ impl Error {
             | Error::UnknownParameter { .. }
             | Error::MissingTokenizer { .. }
             | Error::MalformedTokenizer { .. }
+            | Error::UnusableTokenizer { .. }
+            | Error::InvalidTokenizerSetting { .. }
+            | Error::ContradictoryTokenizer { .. }
+            | Error::RenumberedToken { .. }
+            | Error::UnknownTokenizerClass { .. }
+            | Error::CustomTokenizer
+            | Error::NoTargetLanguage
+            | Error::TwoTargetLanguages { .. }
             | Error::MissingTokenizerFile { .. }
             | Error::MalformedSentencePiece { .. }
             | Error::MalformedVocabulary { .. }

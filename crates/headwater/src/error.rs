@@ -149,7 +149,6 @@ impl Error {
             Error::Checkpoint(_)
             | Error::Transformer(_)
             | Error::Decomposition(_)
-            | Error::Tokenization { .. }
             | Error::EmptyText
             | Error::UnknownToken { .. }
             | Error::PairForTranslation
