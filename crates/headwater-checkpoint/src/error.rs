@@ -672,8 +672,14 @@ impl Error {
             Error::MissingDirectory { .. }
             | Error::FileTooLarge { .. }
             | Error::MissingConfig { .. }
+            | Error::AdapterFolder { .. }
+            | Error::Adapter { .. }
             | Error::MalformedConfig { .. }
             | Error::MissingField { .. }
+            | Error::MissingModelType { .. }
+            | Error::ContradictoryFields { .. }
+            | Error::UnsupportedKey { .. }
+            | Error::Quantized { .. }
             | Error::InvalidField { .. }
             | Error::UnsupportedModel { .. }
             | Error::UnsupportedVariant { .. }
@@ -694,6 +700,7 @@ impl Error {
             | Error::MalformedHeader { .. }
             | Error::WrongFileSize { .. }
             | Error::MissingTensor { .. }
+            | Error::ForeignPrefix { .. }
             | Error::FurtherLayers { .. }
             | Error::UnequalTies { .. }
             | Error::ShapeMismatch { .. }

@@ -145,19 +145,13 @@ fn branches_with_an_end_of_line_and_without_a_file() {
     Checkpoint::open(MODEL, &online).unwrap();
     let branch = cache.path().join("models--owner--small-bert/refs/main");
     fs::write(&branch, format!("{COMMIT}\n")).unwrap();
-    let offline = HubOptions {
-        offline: Some(true),
-        ..online
-    };
+    let offline = online.offline(true);
     assert_whole(&Checkpoint::open(MODEL, &offline).unwrap());
 
     fs::remove_file(&branch).unwrap();
     let error = refusal(MODEL, &offline);
     let advice = format!("the commit \"{COMMIT}\" is there: give it as the revision");
     assert!(error.to_string().contains(&advice), "{error}");
-    let named = HubOptions {
-        revision: Some(COMMIT.into()),
-        ..offline
-    };
+    let named = offline.revision(COMMIT);
     assert_whole(&Checkpoint::open(MODEL, &named).unwrap());
 }
