@@ -2,8 +2,8 @@
 
 use headwater_checkpoint::{Checkpoint, GenerationSettings};
 use headwater_fixtures::{
-    DECODERS, Deviation, ENCODERS, Expected, FAMILY_DECODERS, FAMILY_ENCODERS, UNSHARED, cases,
-    golden,
+    DECODERS, Deviation, ENCODERS, Expected, FAMILY_DECODERS, FAMILY_ENCODERS, SLIM_DECODERS,
+    UNSHARED, cases, golden,
 };
 use headwater_transformer::{
     Captures, DeviceName, EncoderDecoder, Model, Precision, TokenSequence,
@@ -119,7 +119,8 @@ const REFUSED: [&str; 6] = [
 #[test]
 fn families_equal_transformers() {
     let mut wrong = Vec::new();
-    for name in FAMILY_DECODERS.into_iter().chain(FAMILY_ENCODERS) {
+    let names = FAMILY_DECODERS.into_iter().chain(SLIM_DECODERS);
+    for name in names.chain(FAMILY_ENCODERS) {
         for old in [false, true] {
             // Version 4 does not know the key.
             if old && name == "llama_bidirectional" {
@@ -128,6 +129,11 @@ fn families_equal_transformers() {
             let directory = of_version(name, old);
             let checkpoint = match Checkpoint::open_directory(directory.path()) {
                 Ok(checkpoint) => checkpoint,
+                // The majors read it differently; what version 5 wrote says what is meant.
+                Err(error) if old && name == "olmo3_bases" => {
+                    assert!(error.to_string().contains("\"rope_theta\""), "{error}");
+                    continue;
+                }
                 Err(error) if REFUSED.contains(&name) => {
                     assert!(error.to_string().contains("is not supported"), "{error}");
                     continue;
