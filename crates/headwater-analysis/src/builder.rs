@@ -90,6 +90,9 @@ impl AnalysisBuilder {
         for (name, tokens) in self.analysis.inputs().token_lists() {
             metadata.insert(name.to_owned(), serde_json::Value::from(tokens).to_string());
         }
+        if let Some((name, spelling)) = self.analysis.inputs().spelling_entry() {
+            metadata.insert(name.to_owned(), spelling);
+        }
         self.analysis.metadata = metadata;
         self.analysis
     }

@@ -81,6 +81,16 @@ pub enum Error {
         /// The value.
         value: f64,
     },
+    /// A list about an input's tokens that is not as long as they are.
+    #[error("{entries} {list} for {tokens} tokens; give one for each")]
+    UnlikeList {
+        /// What it lists.
+        list: &'static str,
+        /// Its length.
+        entries: usize,
+        /// Tokens of the input.
+        tokens: usize,
+    },
     /// An input whose lists do not belong together.
     #[error(
         "{ids} ids, {token_types} token types and {tokens} tokens; give as many of each, and one at least"
@@ -192,6 +202,7 @@ impl Error {
             | Error::UnknownPrecision { .. }
             | Error::Float16Overflow { .. }
             | Error::UnlikeLengths { .. }
+            | Error::UnlikeList { .. }
             | Error::Shape { .. }
             | Error::NoSuchStack { .. }
             | Error::NotInLayout { .. }

@@ -1,18 +1,42 @@
-use crate::{Error, Stack};
+use std::ops::Range;
+
+use crate::{Error, Spelling, Stack};
 
 /// An input as the model sees it.
 ///
 /// Made by an analyzer or by [`TokenizedInput::new`]; the lists are of one length.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Inputs are equal that a model reads alike: what a file does not keep, where
+/// tokens come from and which are special, is not compared.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TokenizedInput {
     /// Ids of the vocabulary, special tokens included.
     pub input_ids: Vec<u32>,
     /// One a token; zeros for models without token types.
     pub token_type_ids: Vec<u32>,
-    /// The tokens as text; without a tokenizer the ids as text.
+    /// The vocabulary's entries; without a tokenizer the ids as text.
     pub tokens: Vec<String>,
+    /// How the entries spell the text.
+    pub spelling: Spelling,
+    /// The bytes of its text that each token was made from, `None` for a token
+    /// that was added to it; `None` altogether where there was no text. The
+    /// tokens of a pair have those of their own text.
+    pub offsets: Option<Vec<Option<Range<usize>>>>,
+    /// Whether each token is a special one to the tokenizer: `[CLS]`, a mask;
+    /// `None` where nobody said so, as in a file.
+    pub special: Option<Vec<bool>>,
 }
+
+impl PartialEq for TokenizedInput {
+    fn eq(&self, other: &Self) -> bool {
+        self.input_ids == other.input_ids
+            && self.token_type_ids == other.token_type_ids
+            && self.tokens == other.tokens
+            && self.spelling == other.spelling
+    }
+}
+
+impl Eq for TokenizedInput {}
 
 impl TokenizedInput {
     /// An input of ids and tokens; the token types are zeros.
@@ -37,9 +61,65 @@ impl TokenizedInput {
             input_ids,
             token_type_ids,
             tokens,
+            ..Self::nothing()
         };
         input.check()?;
         Ok(input)
+    }
+
+    /// What a reader has before it has read.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            input_ids: Vec::new(),
+            token_type_ids: Vec::new(),
+            tokens: Vec::new(),
+            spelling: Spelling::default(),
+            offsets: None,
+            special: None,
+        }
+    }
+
+    /// Says how the tokens spell the text.
+    pub fn with_spelling(mut self, spelling: Spelling) -> Self {
+        self.spelling = spelling;
+        self
+    }
+
+    /// Says which bytes of the text each token was made from.
+    ///
+    /// # Errors
+    /// [`Error::UnlikeList`]: another number of them than of tokens.
+    pub fn with_offsets(mut self, offsets: Vec<Option<Range<usize>>>) -> Result<Self, Error> {
+        self.check_list("offsets", offsets.len())?;
+        self.offsets = Some(offsets);
+        Ok(self)
+    }
+
+    /// Says which tokens are special ones.
+    ///
+    /// # Errors
+    /// [`Error::UnlikeList`]: another number of them than of tokens.
+    pub fn with_special_tokens(mut self, special: Vec<bool>) -> Result<Self, Error> {
+        self.check_list("flags of special tokens", special.len())?;
+        self.special = Some(special);
+        Ok(self)
+    }
+
+    fn check_list(&self, list: &'static str, entries: usize) -> Result<(), Error> {
+        match self.tokens.len() {
+            tokens if tokens == entries => Ok(()),
+            tokens => Err(Error::UnlikeList {
+                list,
+                entries,
+                tokens,
+            }),
+        }
+    }
+
+    /// The tokens as people read them: [`Spelling::readable`] of each.
+    pub fn readable_tokens(&self) -> Vec<String> {
+        let tokens = self.tokens.iter();
+        tokens.map(|token| self.spelling.readable(token)).collect()
     }
 
     /// Checks that all lists are of one length, which is not zero.
@@ -153,6 +233,13 @@ impl<'a> Inputs<'a> {
                 ("decoder.input_ids", &target.input_ids),
             ],
         }
+    }
+
+    /// What the metadata of an analysis file say of how tokens are spelt; nothing
+    /// where they are spelt as text.
+    pub fn spelling_entry(self) -> Option<(&'static str, String)> {
+        let spelling = self.input.spelling;
+        (spelling != Spelling::default()).then(|| (Spelling::METADATA_KEY, spelling.to_string()))
     }
 
     /// The lists of tokens in the metadata of an analysis file, by name.

@@ -17,6 +17,7 @@ mod quantity;
 mod read;
 mod scope;
 mod shapes;
+mod spelling;
 mod whole_file;
 
 pub use analysis::Analysis;
@@ -31,4 +32,5 @@ pub use precision::Precision;
 pub use quantity::{Quantity, QuantitySet};
 pub use read::AnalysisReader;
 pub use scope::Scope;
+pub use spelling::Spelling;
 pub use whole_file::{WholeFile, exit_without_unfinished_files, remove_unfinished};

@@ -11,7 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::FileAction;
 use crate::shapes::Shapes;
-use crate::{Analysis, Array, ArrayKey, Error, FORMAT, Inputs, Stack, TokenizedInput};
+use crate::{Analysis, Array, ArrayKey, Error, FORMAT, Inputs, Spelling, Stack, TokenizedInput};
 
 /// A longer header than this is no header; the format's own limit.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -102,11 +102,7 @@ impl AnalysisReader {
         let mut reader = Self {
             path: path.to_owned(),
             file,
-            input: TokenizedInput {
-                input_ids: Vec::new(),
-                token_type_ids: Vec::new(),
-                tokens: Vec::new(),
-            },
+            input: TokenizedInput::nothing(),
             target: None,
             metadata,
             places,
@@ -208,7 +204,13 @@ impl AnalysisReader {
             .get(&name)
             .and_then(|tokens| serde_json::from_str(tokens).ok())
             .ok_or_else(|| self.wrong(format!("its metadata has no list `{name}`")))?;
+        // Of a spelling that this version does not know, tokens are shown as they are.
+        let spelling = self.metadata.get(Spelling::METADATA_KEY);
+        let spelling = spelling
+            .and_then(|name| name.parse().ok())
+            .unwrap_or_default();
         TokenizedInput::with_token_types(input_ids, token_type_ids, tokens)
+            .map(|input| input.with_spelling(spelling))
             .map_err(|error| damaged(&self.path, "its tokens do not fit", error))
     }
 

@@ -3,7 +3,7 @@
 
 use headwater_analysis::{
     Analysis, AnalysisReader, AnalysisWriter, Array, ArrayKey, Error, Inputs, LayerArray, Layout,
-    Precision, Scope, Stack, Store, TokenizedInput,
+    Precision, Scope, Spelling, Stack, Store, TokenizedInput,
 };
 
 fn input(tokens: usize) -> TokenizedInput {
@@ -104,4 +104,53 @@ fn a_file_has_what_its_header_says_or_is_not_there() {
     let error = writer.finish().unwrap_err();
     assert!(matches!(error, Error::Unwritten { .. }), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn lists_about_tokens_are_as_long_as_they_are() {
+    let offsets = input(2).with_offsets(vec![None]);
+    assert!(matches!(
+        offsets,
+        Err(Error::UnlikeList {
+            entries: 1,
+            tokens: 2,
+            ..
+        })
+    ));
+    let flags = input(2).with_special_tokens(vec![true; 3]);
+    assert!(matches!(
+        flags,
+        Err(Error::UnlikeList {
+            entries: 3,
+            tokens: 2,
+            ..
+        })
+    ));
+    let input = input(2).with_offsets(vec![None, Some(0..4)]).unwrap();
+    let input = input.with_special_tokens(vec![true, false]).unwrap();
+    assert_eq!(input.offsets.unwrap()[1], Some(0..4));
+    assert_eq!(input.special.unwrap(), [true, false]);
+}
+
+/// Files keep the tokenizer's spelling, and say which it is.
+#[test]
+fn byte_level_tokens_are_kept_as_they_are_spelt() {
+    let tokens = ["Ã¤", "Ġgirl"].map(str::to_owned).to_vec();
+    let input = TokenizedInput::new(vec![5, 6], tokens.clone()).unwrap();
+    let saved = |input: TokenizedInput| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let key = LayerArray::Norms(Scope::Attn).at(0);
+        let analysis = Analysis::builder(input).array(key, array(&[2, 2])).unwrap();
+        analysis.build().save(&path, Store::Full).unwrap();
+        Analysis::open(&path).unwrap()
+    };
+    let read = saved(input.clone().with_spelling(Spelling::ByteLevel));
+    assert_eq!(read.metadata["token_spelling"], "byte_level");
+    assert_eq!(read.tokens(), tokens);
+    assert_eq!(read.input.readable_tokens(), ["ä", "▁girl"]);
+    // Without a word about it, as in older files.
+    let read = saved(input);
+    assert!(!read.metadata.contains_key("token_spelling"));
+    assert_eq!(read.input.readable_tokens(), tokens);
 }

@@ -438,3 +438,19 @@ fn damaged_files_do_not_panic() {
         }
     }
 }
+
+#[test]
+fn some_vocabularies_spell_bytes() {
+    for (name, wanted) in [
+        ("gpt2", true),
+        ("roberta", true),
+        ("wordpiece", false),
+        ("llama", false),
+    ] {
+        assert_eq!(
+            opened(name, "alone", |_| ()).unwrap().is_byte_level(),
+            wanted,
+            "{name}"
+        );
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ReportArgs, verbosity: Verbosity) -> anyhow::Result<Exi
         let analysis = source::analysis(&args.model, request, verbosity)?;
         let text = args.model.text.text.clone();
         report.add(
-            text.unwrap_or_else(|| analysis.tokens().join(" ")),
+            text.unwrap_or_else(|| analysis.input.readable_tokens().join(" ")),
             analysis,
         );
     }

@@ -173,7 +173,7 @@ impl Summary {
     }
 
     fn write(&self, analysis: &Analysis, out: &mut String) -> fmt::Result {
-        let tokens = &analysis.input.tokens;
+        let tokens = &analysis.input;
         let entry = |name: &str| analysis.metadata.get(name).map_or("?", String::as_str);
         let target = analysis.target.as_ref().map(|target| target.tokens.len());
         let longest = target.map_or(tokens.len(), |target| target.max(tokens.len()));
@@ -191,7 +191,8 @@ impl Summary {
         }
         if let Some(sources) = &self.strongest_sources {
             let targets = analysis.target.as_ref().unwrap_or(&analysis.input);
-            sources.write(&targets.tokens, tokens, out)?;
+            let sources_read = analysis.input.readable_tokens();
+            sources.write(&targets.readable_tokens(), &sources_read, out)?;
         }
         if longest > MAX_TOKENS_LISTED {
             writeln!(

@@ -212,7 +212,7 @@ fn text(source: &Source, parts: Vec<PartOfText>) -> Text {
         true => &[Stack::Encoder, Stack::Decoder][..],
         false => &[Stack::Only],
     };
-    let tokens = stacks.iter().map(|&stack| source.tokens(stack).to_vec());
+    let tokens = stacks.iter().map(|&stack| source.readable_tokens(stack));
     Text {
         name: source.name.clone(),
         model: model_name(entry("model")),

@@ -26,15 +26,24 @@ impl Source {
         Self { name, arrays }
     }
 
-    /// The tokens of a stack's inputs.
+    /// The tokens of a stack's inputs, as the vocabulary spells them.
     pub(crate) fn tokens(&self, stack: Stack) -> &[String] {
+        &self.input(stack).tokens
+    }
+
+    /// The same as people read them.
+    pub(crate) fn readable_tokens(&self, stack: Stack) -> Vec<String> {
+        self.input(stack).readable_tokens()
+    }
+
+    fn input(&self, stack: Stack) -> &TokenizedInput {
         let (input, target): (&TokenizedInput, _) = match &self.arrays {
             Arrays::Memory(analysis) => (&analysis.input, analysis.target.as_ref()),
             Arrays::File(reader) => (reader.input(), reader.target()),
         };
         match (stack, target) {
-            (Stack::Decoder, Some(target)) => &target.tokens,
-            _ => &input.tokens,
+            (Stack::Decoder, Some(target)) => target,
+            _ => input,
         }
     }
 

@@ -1,7 +1,7 @@
 use crate::checkpoint::{Architecture, Checkpoint, TextTokenizer};
 use crate::lazy::Lazy;
 use crate::transformer::TokenSequence;
-use crate::{Error, TokenizedInput};
+use crate::{Error, Spelling, TokenizedInput};
 
 /// What is to be analysed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,12 @@ impl LazyTokenizer {
                     token_type_ids: token_types.clone(),
                 };
                 ids.validate(architecture, 0)?;
-                TokenizedInput::with_token_types(input_ids.clone(), token_types, tokens)?
+                let input =
+                    TokenizedInput::with_token_types(input_ids.clone(), token_types, tokens)?;
+                match tokenizer {
+                    Some(tokenizer) => known(input, tokenizer)?,
+                    None => input,
+                }
             }
             Input::Tokens(tokens) => {
                 let tokenizer = self.get(checkpoint)?;
@@ -121,7 +126,7 @@ impl LazyTokenizer {
                     .map(id)
                     .collect::<Result<_, _>>()?;
                 TokenSequence::new(input_ids.clone()).validate(architecture, 0)?;
-                TokenizedInput::new(input_ids, tokens.clone())?
+                known(TokenizedInput::new(input_ids, tokens.clone())?, tokenizer)?
             }
         };
         sequence(&tokenized).validate(architecture, 0)?;
@@ -134,15 +139,36 @@ impl LazyTokenizer {
         text: &str,
         pair: Option<&str>,
     ) -> Result<TokenizedInput, Error> {
-        let text = self.get(checkpoint)?.encode(text, pair)?;
+        let tokenizer = self.get(checkpoint)?;
+        let text = tokenizer.encode(text, pair)?;
         if text.offsets.iter().all(Option::is_none) {
             return Err(Error::EmptyText);
         }
-        Ok(TokenizedInput::with_token_types(
+        let input = TokenizedInput::with_token_types(
             text.ids,
             token_types(checkpoint.architecture(), text.token_type_ids),
             text.tokens,
-        )?)
+        )?;
+        Ok(input
+            .with_offsets(text.offsets)?
+            .with_special_tokens(text.special)?
+            .with_spelling(spelling(tokenizer.is_byte_level())))
+    }
+}
+
+/// What a tokenizer knows of ids that were given.
+fn known(input: TokenizedInput, tokenizer: &TextTokenizer) -> Result<TokenizedInput, Error> {
+    let special = input.input_ids.iter().map(|&id| tokenizer.is_special(id));
+    let special = special.collect();
+    let input = input.with_spelling(spelling(tokenizer.is_byte_level()));
+    Ok(input.with_special_tokens(special)?)
+}
+
+/// How a tokenizer's vocabulary spells text.
+pub(crate) fn spelling(is_byte_level: bool) -> Spelling {
+    match is_byte_level {
+        true => Spelling::ByteLevel,
+        false => Spelling::Text,
     }
 }
 

@@ -35,8 +35,8 @@ pub use alignment::{Aligner, AlignmentMeasure, ParallelText};
 pub use alignment_scores::AlignmentScores;
 pub use analysis::{
     Analysis, AnalysisBuilder, AnalysisReader, AnalysisWriter, Array, ArrayKey, Blame, FORMAT,
-    LayerArray, Layout, MixingMeasure, Place, Precision, Quantity, QuantitySet, Scope, Stack,
-    Store, TokenizedInput, TokenizedPair, WholeFile, exit_without_unfinished_files,
+    LayerArray, Layout, MixingMeasure, Place, Precision, Quantity, QuantitySet, Scope, Spelling,
+    Stack, Store, TokenizedInput, TokenizedPair, WholeFile, exit_without_unfinished_files,
     remove_unfinished,
 };
 pub use analyzer::{Analyzer, LoadOptions};

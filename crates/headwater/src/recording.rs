@@ -51,6 +51,7 @@ impl Recording<'_> {
         Ok(entries
             .into_iter()
             .chain(tokens)
+            .chain(given.spelling_entry())
             .chain(treatment)
             .map(|(key, value)| (key.to_owned(), value))
             .collect())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::checkpoint::{
     Checkpoint, GenerationSettings, Side, TokenizedText, TranslationTokenizer,
 };
+use crate::input::spelling;
 use crate::lazy::Lazy;
 use crate::metrics::WordGroups;
 use crate::{Error, Input, ParallelText, TokenizedInput, TokenizedPair};
@@ -90,7 +91,7 @@ impl TranslationTexts {
     /// What texts of a side have beside their words: end marks and language codes.
     pub(crate) fn marks(&self, side: Side) -> Result<TokenizedInput, Error> {
         let tokenizer = self.tokenizer()?;
-        tokenized(match side {
+        self.tokenized(match side {
             Side::Source => tokenizer.encode_source("")?,
             Side::Target => tokenizer.encode_target("")?,
         })
@@ -99,7 +100,7 @@ impl TranslationTexts {
     /// What the encoder reads.
     pub(crate) fn source(&self, input: &Input) -> Result<TokenizedInput, Error> {
         match input {
-            Input::Text(text) => tokenized(self.encode_source(text)?),
+            Input::Text(text) => self.tokenized(self.encode_source(text)?),
             other => self.given(Side::Source, other),
         }
     }
@@ -122,7 +123,7 @@ impl TranslationTexts {
             source_words: WordGroups::from_offsets(source, source_tokens.offsets.clone()),
             target_words: WordGroups::from_offsets(target, predicted),
             tokens: TokenizedPair {
-                source: tokenized(source_tokens)?,
+                source: self.tokenized(source_tokens)?,
                 target: read,
             },
         })
@@ -152,7 +153,30 @@ impl TranslationTexts {
         let ids = std::iter::once(start).chain(labels.ids[..end].iter().copied());
         let token = self.token(Side::Target, start);
         let tokens = std::iter::once(token).chain(labels.tokens[..end].iter().cloned());
-        Ok(TokenizedInput::new(ids.collect(), tokens.collect())?)
+        let offsets = std::iter::once(None).chain(labels.offsets[..end].iter().cloned());
+        let input = TokenizedInput::new(ids.collect(), tokens.collect())?;
+        Ok(self
+            .known(Side::Target, input)?
+            .with_offsets(offsets.collect())?)
+    }
+
+    /// An encoded text.
+    fn tokenized(&self, text: TokenizedText) -> Result<TokenizedInput, Error> {
+        let input = TokenizedInput::new(text.ids, text.tokens)?
+            .with_offsets(text.offsets)?
+            .with_special_tokens(text.special)?;
+        Ok(input.with_spelling(spelling(self.tokenizer()?.is_byte_level())))
+    }
+
+    /// What the tokenizer, where there is one, knows of ids.
+    fn known(&self, side: Side, input: TokenizedInput) -> Result<TokenizedInput, Error> {
+        let Ok(tokenizer) = self.tokenizer() else {
+            return Ok(input);
+        };
+        let special = input.input_ids.iter();
+        let special = special.map(|&id| tokenizer.is_special(side, id)).collect();
+        let input = input.with_spelling(spelling(tokenizer.is_byte_level()));
+        Ok(input.with_special_tokens(special)?)
     }
 
     /// The text of ids that a model generated.
@@ -165,6 +189,8 @@ impl TranslationTexts {
         let ids = &ids[..ids.len() - 1];
         let tokens = ids.iter().map(|&id| self.token(Side::Target, id));
         TokenizedInput::new(ids.to_vec(), tokens.collect())
+            .map_err(Error::from)
+            .and_then(|input| self.known(Side::Target, input))
             .expect("a token for every id, and the start token at least")
     }
 
@@ -189,11 +215,8 @@ impl TranslationTexts {
                     None => vec![0; input_ids.len()],
                 };
                 let input_ids = input_ids.clone();
-                return Ok(TokenizedInput::with_token_types(
-                    input_ids,
-                    token_types,
-                    tokens,
-                )?);
+                let input = TokenizedInput::with_token_types(input_ids, token_types, tokens)?;
+                return self.known(side, input);
             }
             Input::Tokens(tokens) => {
                 let tokenizer = self.tokenizer()?;
@@ -211,12 +234,8 @@ impl TranslationTexts {
             Input::Text(_) => unreachable!("texts are tokenized"),
             Input::Pair(..) => return Err(Error::PairForTranslation),
         };
-        Ok(TokenizedInput::new(input_ids, tokens)?)
+        self.known(side, TokenizedInput::new(input_ids, tokens)?)
     }
-}
-
-fn tokenized(text: TokenizedText) -> Result<TokenizedInput, Error> {
-    Ok(TokenizedInput::new(text.ids, text.tokens)?)
 }
 
 /// Refuses a text of nothing but white space and marks.

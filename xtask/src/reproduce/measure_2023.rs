@@ -58,7 +58,7 @@ impl Measure2023 {
                 self.changes
                     .push(layer, &change.with_context(|| text.id.clone())?)?;
             }
-            let words = words.indices(analysis.tokens());
+            let words = words.indices(&analysis.input);
             let amplified = &mut self.amplified;
             amplified
                 .push(&text.id, analysis, &words, &self.block)

@@ -1,7 +1,7 @@
 //! Which tokens of a text are pieces of one word.
 
-use headwater::Analyzer;
 use headwater::metrics::{SpecialTokens, TokenKind, WordMarks};
+use headwater::{Analyzer, TokenizedInput};
 
 /// How the tokenizer of a model marks words, and which tokens are none.
 pub(crate) struct Words<'a> {
@@ -19,11 +19,23 @@ impl<'a> Words<'a> {
     }
 
     /// The number of each token's word; `None` for a special token.
-    pub(crate) fn indices(&self, tokens: &[String]) -> Vec<Option<usize>> {
-        let word = |token: &'_ String| self.special.kind(token.as_str()) == TokenKind::Normal;
-        let tokens = tokens.iter();
-        self.marks
-            .word_indices(tokens.map(|token| word(token).then_some(token.as_str())))
+    ///
+    /// Where the tokenizer has its say, a token is special that it counts as
+    /// special and added to the text or spells like one; an unknown word is a word.
+    pub(crate) fn indices(&self, input: &TokenizedInput) -> Vec<Option<usize>> {
+        let is_word = |place: usize, token: &str| {
+            let spelt = self.special.kind(token) != TokenKind::Normal;
+            let offsets = input.offsets.as_ref();
+            let added = offsets.is_some_and(|offsets| offsets[place].is_none());
+            match &input.special {
+                Some(special) => !(special[place] && (added || spelt)),
+                None => !spelt,
+            }
+        };
+        let tokens = input.tokens.iter().enumerate();
+        self.marks.word_indices(
+            tokens.map(|(place, token)| is_word(place, token).then_some(token.as_str())),
+        )
     }
 }
 
@@ -63,8 +75,12 @@ mod tests {
             marks: WordMarks::WordPiece,
             special: &special,
         };
-        let tokens = ["[CLS]", "cat", "##s", "[MASK]", "run"].map(String::from);
-        let found = words.indices(&tokens);
+        let tokens = ["[CLS]", "cat", "##s", "[MASK]", "run", "[UNK]"].map(String::from);
+        let input = TokenizedInput::new(vec![2, 5, 6, 4, 7, 1], tokens.to_vec()).unwrap();
+        let flags = vec![true, false, false, true, false, true];
+        let flagged = input.clone().with_special_tokens(flags).unwrap();
+        let found = words.indices(&input);
+        assert_eq!(words.indices(&flagged), found);
         assert_eq!(found[1], found[2]);
         assert_eq!((found[0], found[3]), (None, None));
         assert!(found[4].is_some() && found[4] != found[1]);

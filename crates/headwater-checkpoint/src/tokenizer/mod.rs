@@ -14,6 +14,9 @@ mod settings;
 use std::ops::Range;
 use std::path::Path;
 
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::normalizers::NormalizerWrapper;
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::{EncodeInput, Encoding, Tokenizer};
 
 use crate::Error;
@@ -155,6 +158,25 @@ impl TextTokenizer {
         let added = self.tokenizer.get_added_vocabulary();
         let token = added.get_added_tokens_decoder().get(&id);
         token.is_some_and(|token| token.special)
+    }
+
+    /// Whether the vocabulary spells text by its bytes, one printable character
+    /// for each: `Ġ` for a space, `Ã¤` for ä.
+    pub fn is_byte_level(&self) -> bool {
+        fn is_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+            match pre_tokenizer {
+                PreTokenizerWrapper::ByteLevel(_) => true,
+                PreTokenizerWrapper::Sequence(parts) => parts.as_ref().iter().any(is_level),
+                _ => false,
+            }
+        }
+        let normalizer = self.tokenizer.get_normalizer();
+        self.tokenizer.get_pre_tokenizer().is_some_and(is_level)
+            || matches!(normalizer, Some(NormalizerWrapper::ByteLevel(_)))
+            || matches!(
+                self.tokenizer.get_decoder(),
+                Some(DecoderWrapper::ByteLevel(_))
+            )
     }
 
     /// All entries of the vocabulary, in no order.

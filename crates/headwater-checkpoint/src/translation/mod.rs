@@ -174,6 +174,14 @@ impl TranslationTokenizer {
         }
     }
 
+    /// Whether the vocabulary spells text by its bytes: [`TextTokenizer::is_byte_level`](crate::TextTokenizer::is_byte_level).
+    pub fn is_byte_level(&self) -> bool {
+        match &self.0 {
+            Kind::Marian(_) => false,
+            Kind::Shared(shared) => shared.is_byte_level(),
+        }
+    }
+
     /// Whether the tokenizer counts the token of this id among its special ones.
     pub fn is_special(&self, side: Side, id: u32) -> bool {
         match &self.0 {

@@ -86,6 +86,10 @@ impl SharedTokenizer {
         self.tokenizer.id(token)
     }
 
+    pub(super) fn is_byte_level(&self) -> bool {
+        self.tokenizer.is_byte_level()
+    }
+
     pub(super) fn is_special(&self, id: u32) -> bool {
         self.tokenizer.is_special(id)
     }

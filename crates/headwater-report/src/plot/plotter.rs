@@ -277,7 +277,7 @@ impl Plotter {
     }
 
     fn targets(&self, stack: Stack) -> Axis {
-        Axis::new("target", self.source.tokens(stack).to_vec())
+        Axis::new("target", self.source.readable_tokens(stack))
     }
 
     fn sources(&self, stack: Stack, array: LayerArray) -> Axis {
@@ -286,7 +286,7 @@ impl Plotter {
         } else {
             stack
         };
-        Axis::new("source", self.source.tokens(stack).to_vec())
+        Axis::new("source", self.source.readable_tokens(stack))
     }
 }
 
