@@ -11,8 +11,8 @@ use crate::host_tensor::first_not_finite;
 use crate::resolve::{Resolved, resolve, tied};
 use crate::weights::{Entry, Weights};
 use crate::{
-    Architecture, Dtype, Error, HostTensor, HubOptions, Layout, MappedTensor, ModelSource,
-    Parameter, TextTokenizer, UnusedTensor, hub, unused,
+    Architecture, Dtype, Error, HostTensor, HubOptions, MappedTensor, ModelSource, Parameter,
+    TextTokenizer, UnusedTensor, hub, unused,
 };
 
 /// A checkpoint whose configuration and tensor shapes have been checked against each other.
