@@ -211,7 +211,11 @@ impl Names {
             }
         }
         Expected {
-            canonical: format!("{}{}", self.canonical, needed.canonical),
+            canonical: match needed.slot {
+                // A model has one head, whichever stack it is behind.
+                Slot::Head | Slot::HeadBias | Slot::HeadDense | Slot::HeadNorm => needed.canonical,
+                _ => format!("{}{}", self.canonical, needed.canonical),
+            },
             slot: needed.slot,
             shape,
             spellings,
