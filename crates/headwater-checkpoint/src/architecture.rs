@@ -124,6 +124,8 @@ pub enum Activation {
     Gelu,
     /// 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))) (`gelu_new`, `gelu_pytorch_tanh`, `gelu_fast`).
     GeluTanh,
+    /// The same with 0.79788456 for √(2/π), as BLOOM's own code has it: 4e-9 of itself away.
+    BloomGelu,
     /// x σ(1.702 x) (`quick_gelu`).
     QuickGelu,
     /// max(x, 0) (`relu`).

@@ -136,7 +136,7 @@ pub fn first_moment<const D: usize>(
     let z = u.clone().abs();
     let below = match activation {
         Activation::Gelu => gelu_moment(z),
-        Activation::GeluTanh => gelu_tanh_moment(z),
+        Activation::GeluTanh | Activation::BloomGelu => gelu_tanh_moment(activation, z),
         Activation::Silu => silu_moment(z),
         Activation::QuickGelu => silu_moment(z * QUICK_GELU),
         // s is 0 below and 1 above.
@@ -210,7 +210,7 @@ fn silu_moment<const D: usize>(z: Tensor<D>) -> Tensor<D> {
 
 /// n(z) for the gate of tanh-GELU, which has no closed form: (w/z)² ∫₀¹ t·s(−tw) dt
 /// with w = min(z, 8), behind which nothing is left.
-fn gelu_tanh_moment<const D: usize>(z: Tensor<D>) -> Tensor<D> {
+fn gelu_tanh_moment<const D: usize>(kind: Activation, z: Tensor<D>) -> Tensor<D> {
     let points = match z.dtype() {
         DType::F64 => 24,
         _ => 12,
@@ -218,7 +218,7 @@ fn gelu_tanh_moment<const D: usize>(z: Tensor<D>) -> Tensor<D> {
     let w = z.clone().clamp_max(8.0);
     let mut sum = z.zeros_like();
     for (t, weight) in gauss_points(points) {
-        sum = sum + slope(Activation::GeluTanh, w.clone() * -t) * (t * weight);
+        sum = sum + slope(kind, w.clone() * -t) * (t * weight);
     }
     let ratio = w / z.clone().clamp_min(f64::from(f32::MIN_POSITIVE));
     sum.clone()

@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{DType, Tensor, activation};
 use headwater_kernels::{self as kernels, Curve, Packed};
-use headwater_transformer::{Activation, Host, PreActivation, apply_activation, curve, sigmoid};
+use headwater_transformer::{
+    Activation, BLOOM_ROOT, Host, PreActivation, apply_activation, curve, sigmoid,
+};
 
 /// The slopes of a feed-forward block.
 #[derive(Debug)]
@@ -187,7 +189,8 @@ fn pack(host: Host, rows: &Tensor<3>) -> Packed {
 pub fn slope<const D: usize>(kind: Activation, p: Tensor<D>) -> Tensor<D> {
     match kind {
         Activation::Gelu => normal_distribution(p),
-        Activation::GeluTanh => TanhGate::at(p).value,
+        Activation::GeluTanh => TanhGate::at(p, tanh_root()).value,
+        Activation::BloomGelu => TanhGate::at(p, BLOOM_ROOT).value,
         Activation::QuickGelu => sigmoid(p * QUICK_GELU),
         Activation::Silu => sigmoid(p),
         Activation::Relu => step(p),
@@ -247,8 +250,12 @@ pub(crate) fn derivatives<const D: usize>(
             let first = normal_distribution(x.clone()) + x * density.clone();
             (first, density * cubic)
         }
-        Activation::GeluTanh => {
-            let gate = TanhGate::at(x.clone());
+        Activation::GeluTanh | Activation::BloomGelu => {
+            let root = match kind {
+                Activation::BloomGelu => BLOOM_ROOT,
+                _ => tanh_root(),
+            };
+            let gate = TanhGate::at(x.clone(), root);
             gated(x, [gate.value, gate.first, gate.second, gate.third])
         }
         Activation::QuickGelu => gated(x.clone(), logistic(x, QUICK_GELU)),
@@ -284,6 +291,11 @@ fn logistic<const D: usize>(x: Tensor<D>, c: f64) -> [Tensor<D>; 4] {
     [s, s1 * c, s2 * (c * c), s3 * (c * c * c)]
 }
 
+/// √(2/π).
+fn tanh_root() -> f64 {
+    (2.0 / std::f64::consts::PI).sqrt()
+}
+
 /// s(x) = (1 + tanh u)/2 with u = √(2/π)(x + 0.044715 x³), and its derivatives.
 struct TanhGate<const D: usize> {
     value: Tensor<D>,
@@ -293,9 +305,9 @@ struct TanhGate<const D: usize> {
 }
 
 impl<const D: usize> TanhGate<D> {
-    fn at(x: Tensor<D>) -> Self {
+    /// `k`: √(2/π), or what stands for it.
+    fn at(x: Tensor<D>, k: f64) -> Self {
         const CUBIC: f64 = 0.044_715;
-        let k = (2.0 / std::f64::consts::PI).sqrt();
         let square = x.clone().square();
         let u = x.clone() * (square.clone() * CUBIC + 1.0) * k;
         let u1 = (square * (3.0 * CUBIC) + 1.0) * k;

@@ -103,7 +103,7 @@ fn scalar(activation: Activation, x: f64) -> f64 {
         Activation::GeluTanh => x * sigmoid(2.0 * (2.0 / pi).sqrt() * (x + phi * x * x * x)),
         Activation::Relu => x.max(0.0),
         // No error function in the standard library: Burn's.
-        Activation::Gelu | Activation::Tanh => {
+        Activation::Gelu | Activation::BloomGelu | Activation::Tanh => {
             let device = DeviceName::ENABLED[0].device();
             let x = tensor(&[x], &device, Precision::F64);
             numbers(apply_activation(activation, x))[0]

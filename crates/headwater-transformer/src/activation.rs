@@ -1,6 +1,9 @@
 use burn::tensor::{Tensor, activation};
 use headwater_checkpoint::Activation;
 
+/// What BLOOM's code has for √(2/π).
+pub const BLOOM_ROOT: f64 = 0.797_884_56;
+
 /// Applies an elementwise activation.
 ///
 /// # Shapes
@@ -9,6 +12,11 @@ pub fn apply_activation<const D: usize>(kind: Activation, x: Tensor<D>) -> Tenso
     match kind {
         Activation::Gelu => activation::gelu(x),
         Activation::GeluTanh => activation::gelu_approximate(x),
+        Activation::BloomGelu => {
+            let cubic = x.clone().square() * 0.044_715 + 1.0;
+            let inner = x.clone() * cubic * BLOOM_ROOT;
+            x * (activation::tanh(inner) + 1.0) / 2.0
+        }
         Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
         Activation::Relu => activation::relu(x),
         Activation::Silu => x.clone() * sigmoid(x),

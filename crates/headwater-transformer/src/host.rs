@@ -430,7 +430,8 @@ pub fn band(band: Band) -> kernels::Band {
 pub fn curve(activation: Activation) -> Option<kernels::Curve> {
     match activation {
         Activation::Gelu => Some(kernels::Curve::Gelu),
-        Activation::GeluTanh => Some(kernels::Curve::GeluTanh),
+        // Single precision does not tell the two apart.
+        Activation::GeluTanh | Activation::BloomGelu => Some(kernels::Curve::GeluTanh),
         Activation::QuickGelu => Some(kernels::Curve::QuickGelu),
         Activation::Relu => Some(kernels::Curve::Relu),
         Activation::Silu => Some(kernels::Curve::Silu),

@@ -6,8 +6,8 @@ use headwater_checkpoint::{Architecture, Checkpoint};
 use crate::capture::{Captures, LayerCapture};
 use crate::reader::ParameterReader;
 use crate::{
-    DeviceName, Embeddings, EncoderOutput, Error, Layer, Norm, Precision, Sources, TokenBatch,
-    TokenSequence,
+    DeviceName, Embeddings, EncoderOutput, Error, Head, Layer, Norm, Precision, Sources,
+    TokenBatch, TokenSequence,
 };
 
 /// A Transformer, encoder or decoder, whose sublayers are in the open.
@@ -17,6 +17,7 @@ pub struct Model {
     embeddings: Embeddings,
     layers: Vec<Arc<Layer>>,
     final_norm: Option<Norm>,
+    head: Option<Head>,
     device_name: DeviceName,
     device: Device,
     precision: Precision,
@@ -71,6 +72,11 @@ impl Model {
         words: Tensor<2>,
     ) -> Result<Self, Error> {
         let architecture = architecture.clone();
+        // The head of a translation model is apart from its stacks.
+        let head = match &architecture.wiring.head {
+            Some(spec) if reader.stack.is_empty() => Head::load(reader, spec, &words)?,
+            _ => None,
+        };
         let embeddings = Embeddings::load(reader, &architecture, words)?;
         let layers = (0..architecture.n_layers)
             .map(|index| Layer::load(reader, index, architecture.layer(index)).map(Arc::new))
@@ -81,6 +87,7 @@ impl Model {
             embeddings,
             layers,
             final_norm,
+            head,
             device_name: reader.device_name,
             device: reader.device.clone(),
             precision: reader.precision,
@@ -95,6 +102,11 @@ impl Model {
     /// The layers, input side first.
     pub fn layers(&self) -> &[Arc<Layer>] {
         &self.layers
+    }
+
+    /// What makes logits of the last hidden states, where the model has it.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// The device the parameters are on.

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use ndarray::Array2;
+
 use crate::analysis::Inputs;
 use crate::checkpoint::{Checkpoint, HubOptions, ModelSource};
 use crate::input::{LazyTokenizer, sequence};
@@ -9,7 +11,7 @@ use crate::layer_arrays::{Sink, Split};
 use crate::plan::Plan;
 use crate::progress::{Listener, Progress};
 use crate::recording::Recording;
-use crate::transformer::{DeviceName, Model, Precision};
+use crate::transformer::{Captures, DeviceName, Model, Precision};
 use crate::{Analysis, Error, Input, Request, Stack, Store, TokenizedInput};
 
 /// How a model is loaded.
@@ -232,6 +234,27 @@ impl Analyzer {
         request: &Request,
     ) -> Result<BTreeMap<String, String>, Error> {
         self.recording(request, &[]).metadata(input.into())
+    }
+
+    /// The logit of every word at every position of an input: in a causal model of
+    /// the word to come next.
+    ///
+    /// # Shapes
+    /// `[token, vocab]`.
+    ///
+    /// # Errors
+    /// A model that is read without its head.
+    pub fn logits(&self, input: &TokenizedInput) -> Result<Array2<f64>, Error> {
+        let head = self.model.head().ok_or_else(|| Error::NoHead {
+            model_type: self.checkpoint.architecture().model_type.clone(),
+        })?;
+        let batch = self.model.batch(&[sequence(input)])?;
+        let output = self.model.forward(&batch, &Captures::none());
+        let logits = head.logits(output.last_hidden_state);
+        let [_, tokens, vocab] = logits.dims();
+        let values: Vec<f64> = logits.into_data().iter::<f64>().collect();
+        let logits = Array2::from_shape_vec((tokens, vocab), values);
+        Ok(logits.expect("a row of the vocabulary for each token"))
     }
 
     /// Analyses inputs together as one padded batch and hands over each array

@@ -102,6 +102,14 @@ pub enum Error {
         /// Heads a layer.
         n_heads: usize,
     },
+    /// A model whose hidden states are not made into logits.
+    #[error(
+        "no logits of a {model_type} model: its head is not read, or its files lack it; use a causal language model with its head"
+    )]
+    NoHead {
+        /// `model_type` of the configuration.
+        model_type: String,
+    },
     /// An array that the analysis does not contain.
     #[error("the analysis has no `{key}`; ask for it when the text is analysed")]
     NotAnalysed {
@@ -160,6 +168,7 @@ impl Error {
             | Error::Gold { .. }
             | Error::UnknownAlignmentMeasure { .. }
             | Error::NoSuchHead { .. }
+            | Error::NoHead { .. }
             | Error::NotAnalysed { .. }
             | Error::Metrics(_)
             | Error::Cancelled

@@ -29,7 +29,7 @@ pub(super) static FAMILY: Family = Family {
             bfloat16: false,
         };
         // Both fixed in the model's code.
-        let feed_forward = PlainSpec::new(d_model.saturating_mul(4), Activation::GeluTanh);
+        let feed_forward = PlainSpec::new(d_model.saturating_mul(4), Activation::BloomGelu);
         let norm = NormSpec::layer(config.epsilon("layer_norm_epsilon")?);
         let residual = match config.switch("apply_residual_connection_post_layernorm", false)? {
             true => Residual::Normed,

@@ -184,10 +184,16 @@ impl Stacks {
     }
 
     /// The names, behind the prefix, of tables that the configuration says are one: the word
-    /// embeddings of a translation model. Its head is tied to them too.
+    /// embeddings of a model whose head is read. Its head is tied to them too.
     pub(crate) fn tied(&self) -> BTreeSet<String> {
-        if self.decoder.is_none() || !self.tied_head {
+        if !self.tied_head {
             return BTreeSet::new();
+        }
+        if self.decoder.is_none() {
+            return match self.first.wiring.head {
+                Some(_) => self.words(),
+                None => BTreeSet::new(),
+            };
         }
         if self.shared_words {
             return self.words();
