@@ -132,8 +132,10 @@ pub(crate) fn shapes() -> impl Strategy<Value = Shape> {
     // Few tokens, and more than the kernels take side by side: up to three
     // panels of targets, and more than one of sources.
     let tokens = prop_oneof![3 => 1usize..8, 1 => 8usize..71];
-    // Widths of at least 2: a layer norm over one dimension is constant.
-    let sizes = (1usize..4, tokens, 2usize..14);
+    // Widths of at least 4: a layer norm over one number is constant, and over two
+    // it divides by their difference, which is next to nothing now and then: float32
+    // has no digits left there, whatever computes it.
+    let sizes = (1usize..4, tokens, 4usize..14);
     (sizes, any::<u64>()).prop_map(|((batch, tokens, d_model), seed)| Shape {
         batch,
         tokens,
