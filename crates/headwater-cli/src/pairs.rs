@@ -87,15 +87,14 @@ impl Pairs {
             let mut texts = Vec::new();
             let failed = || format!("cannot read {option}");
             while let Some((number, line)) = lines.next_line().with_context(failed)? {
-                let name = path.display();
                 let text = match lines::text(line) {
                     Ok(text) if !text.trim().is_empty() => Some(text),
                     Ok(_) => {
-                        faults.push(format_args!("line {number} of `{name}` is empty"));
+                        faults.push(format_args!("line {number} of {path:?} is empty"));
                         None
                     }
                     Err(BadInput(wrong)) => {
-                        faults.push(format_args!("line {number} of `{name}`: {wrong}"));
+                        faults.push(format_args!("line {number} of {path:?}: {wrong}"));
                         None
                     }
                 };
@@ -252,15 +251,13 @@ pub(crate) fn gold(bitext: &Bitext, path: &Path, first: u8) -> anyhow::Result<Ve
     let mut lines = Lines::open("--gold", path)?;
     let mut texts = Vec::new();
     while let Some((number, line)) = lines.next_line().context("cannot read --gold")? {
-        let text = lines::text(line).map_err(|BadInput(wrong)| {
-            BadInput(format!("line {number} of `{}`: {wrong}", path.display()))
-        })?;
+        let text = lines::text(line)
+            .map_err(|BadInput(wrong)| BadInput(format!("line {number} of {path:?}: {wrong}")))?;
         texts.push(text);
     }
     if first == 0 && GoldNotation::of(&texts) == Ok(GoldNotation::Triples) {
         let message = format!(
-            "`{}` has a line a link, which counts words from 1; leave out --gold-first 0",
-            path.display()
+            "{path:?} has a line a link, which counts words from 1; leave out --gold-first 0"
         );
         return Err(BadInput(message).into());
     }

@@ -214,6 +214,14 @@ impl TranslationTexts {
                     Some(token_type_ids) => token_type_ids.clone(),
                     None => vec![0; input_ids.len()],
                 };
+                if token_types.len() != input_ids.len() {
+                    let (tokens, token_types) = (input_ids.len(), token_types.len());
+                    let error = crate::transformer::Error::TokenTypesLength {
+                        tokens,
+                        token_types,
+                    };
+                    return Err(error.into());
+                }
                 let input_ids = input_ids.clone();
                 let input = TokenizedInput::with_token_types(input_ids, token_types, tokens)?;
                 return self.known(side, input);

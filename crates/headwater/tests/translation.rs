@@ -149,7 +149,8 @@ fn word_alignments_equal_the_naive_program() {
                 .analyze_tokenized(pairs, &Aligner::request(None))
                 .unwrap()[0];
             let alone = &translator.cross_attention(pairs, None).unwrap()[0];
-            assert!(alone.metadata.is_empty());
+            // The hash of the weights would have to be computed.
+            assert!(!alone.metadata.contains_key("weights_sha256"));
             assert!(alone.arrays().eq(analysis.arrays()), "{family} {name}");
             for measure in AlignmentMeasure::ALL {
                 for setting in AlignmentSetting::ALL {

@@ -394,6 +394,10 @@ fn gold_links_may_count_from_0() {
     assert_fails(
         &mut bitext.gold(&ONE),
         2,
-        &["gold`, line 1: ", "counted from 1", "--gold-first 0"],
+        &[
+            "gold\" cannot be read as gold links: line 1: ",
+            "counted from 1",
+            "--gold-first 0",
+        ],
     );
 }

@@ -17,20 +17,24 @@ fn lines_have_to_pair() {
     refused(
         "target",
         b"a\nb\n",
-        &["source` has 3 lines", "target` 2", "same line"],
+        &["source\" has 3 lines", "target\" 2", "same line"],
     );
-    refused("target", b"a\nb\nc\n\n", &["target` 4"]);
-    refused("target", b"", &["target` 0"]);
+    refused("target", b"a\nb\nc\n\n", &["target\" 4"]);
+    refused("target", b"", &["target\" 0"]);
     refused(
         "source",
         b"a\n \t\nc\n",
-        &["line 2 of `", "source` is empty", "take the pairs out"],
+        &["line 2 of \"", "source\" is empty", "take the pairs out"],
     );
-    refused("target", b"\nb\nc\n", &["line 1 of `", "target` is empty"]);
+    refused(
+        "target",
+        b"\nb\nc\n",
+        &["line 1 of \"", "target\" is empty"],
+    );
     refused(
         "source",
         b"a\nb\n\xff\n",
-        &["line 3 of `", "source`: not UTF-8", "convert"],
+        &["line 3 of \"", "source\": not UTF-8", "convert"],
     );
     // All of them, of both sides, in one line.
     let target = fs::read(bitext.path("target")).unwrap();
@@ -40,19 +44,28 @@ fn lines_have_to_pair() {
         b"a\n\xff\nc\n",
         &[
             "line 1: the target: ",
-            "source`: not UTF-8",
-            "line 2 of `",
-            "line 3 of `",
-            "target` is empty",
+            "source\": not UTF-8",
+            "line 2 of \"",
+            "line 3 of \"",
+            "target\" is empty",
         ],
     );
     bitext.write("target", target);
-    refused("gold", b"1-1\n", &["gold` has 1 line for 3 sentence pairs"]);
+    refused(
+        "gold",
+        b"1-1\n",
+        &["gold\" has 1 line for 3 sentence pairs"],
+    );
     refused("gold", b"1-1\n\n1-1\n1-1\n", &["has 4 lines for 3"]);
     refused(
         "gold",
         b"1-1\n1-10\n1-1\n",
-        &["gold`, line 2: ", "\"1-10\"", "target word 10", "9 words"],
+        &[
+            "gold\" cannot be read as gold links: line 2: ",
+            "\"1-10\"",
+            "target word 10",
+            "9 words",
+        ],
     );
     refused(
         "gold",
@@ -68,13 +81,13 @@ fn lines_have_to_pair() {
     refused(
         "gold",
         b"1-1\n\xff\n\n",
-        &["line 2 of `", "gold`: not UTF-8"],
+        &["line 2 of \"", "gold\": not UTF-8"],
     );
     let huge = "18446744073709551616-1\n\n\n";
     refused("gold", huge.as_bytes(), &["line 1: "]);
     bitext.write("source", "");
     bitext.write("target", "");
-    assert_fails(&mut bitext.align(&ONE), 2, &["source` has no line"]);
+    assert_fails(&mut bitext.align(&ONE), 2, &["source\" has no line"]);
 }
 
 #[test]
