@@ -89,8 +89,14 @@ impl TextTokenizer {
         let file = file::read(directory)?;
         let settings = Settings::read(directory)?;
         let class = class::of(directory, &settings)?;
+        // It runs the tokenizer on nothing, to see what surrounds texts.
+        let laid_over = guard::quietly(|| laid_over::lay_over(file, class, &settings));
+        let tokenizer = laid_over.map_err(|source| Error::MalformedTokenizer {
+            path: directory.join("tokenizer.json"),
+            source,
+        })?;
         Ok(Self {
-            tokenizer: laid_over::lay_over(file, class, &settings)?,
+            tokenizer: tokenizer?,
             token_types: settings.token_types()?.unwrap_or(class.token_types),
             target_language: settings.text("tgt_lang")?.map(str::to_owned),
         })
