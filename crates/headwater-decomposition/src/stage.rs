@@ -75,6 +75,7 @@ enum Made {
 
 /// What a residual connection adds.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // At most a handful exist.
 enum Kept {
     /// Of the target alone: what enters the segment, or that behind a norm.
     Own(Tensor<3>),
