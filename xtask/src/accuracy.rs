@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_wrong_number_shows_in_its_column() {
-        let analyzer = Analyzer::from_pretrained(&golden("bert").display().to_string()).unwrap();
+        let analyzer = Analyzer::from_pretrained(golden("bert").display().to_string()).unwrap();
         let measured = measure("bert", &analyzer).unwrap();
         assert_eq!(measured.quantities.len(), columns().len());
         assert!(measured.reconstruction > 0.0 && measured.reconstruction < 1e-5);

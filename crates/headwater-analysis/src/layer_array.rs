@@ -77,6 +77,8 @@ macro_rules! table {
         impl LayerArray {
             /// Every array that a layer of some model with these scopes can
             /// have, in the order of a file.
+            // A row may be one array or one a scope.
+            #[allow(clippy::vec_init_then_push)]
             pub fn all(scopes: &[Scope]) -> Vec<Self> {
                 let mut arrays = Vec::new();
                 $(table!(@push arrays, scopes, $variant $(, $parameter)?);)*

@@ -213,13 +213,13 @@ impl Packed {
                     let mut known = [simd.splat_f32s(0.0); 2];
                     for (vector, inverse) in &self.known {
                         let number = simd.splat_f32s(vector[column]);
-                        for lane in 0..2 {
-                            known[lane] = match inverse {
+                        for (lane, known) in known.iter_mut().enumerate() {
+                            *known = match inverse {
                                 Some(inverse) => {
                                     let inverse = S::as_simd_f32s(inverse).0[lane];
-                                    simd.mul_add_f32s(number, inverse, known[lane])
+                                    simd.mul_add_f32s(number, inverse, *known)
                                 }
-                                None => simd.add_f32s(known[lane], number),
+                                None => simd.add_f32s(*known, number),
                             };
                         }
                     }

@@ -179,10 +179,10 @@ impl Row<'_> {
     fn scaled<S: Simd>(&mut self, simd: S, terms: &ScoreTerms<'_>, start: f32) -> f32 {
         let scale = simd.splat_f32s(terms.scale);
         let end = self.seen.end;
-        let padding = match &terms.padding {
-            Some(padding) => Some(self.row_of(padding, end)),
-            None => None,
-        };
+        let padding = terms
+            .padding
+            .as_ref()
+            .map(|padding| self.row_of(padding, end));
         let mut largest = simd.splat_f32s(start);
         for first in self.strips() {
             self.hide::<S>(first);

@@ -80,7 +80,7 @@ fn pattern(config: &Config, window: Option<usize>) -> Result<Pattern, Error> {
     let kind = |turns: bool, slides: u8| u8::from(!turns) + 2 * slides;
     let turns = |l: usize| match &listed {
         Some(listed) => listed[l] != 0.0,
-        None => (l + 1) % interval != 0,
+        None => !(l + 1).is_multiple_of(interval),
     };
     Ok(match (&listed, types) {
         // Never listed up to a number that a configuration may put at anything.

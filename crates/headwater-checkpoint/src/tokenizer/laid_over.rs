@@ -147,7 +147,7 @@ fn set_bert_normalizer(
     let ideographs = settings.switch("tokenize_chinese_chars")?;
     normalizer.handle_chinese_chars = ideographs.unwrap_or(true);
     let set = tokenizer.with_normalizer(Some(normalizer));
-    set.map(drop).map_err(|source| unusable(source))
+    set.map(drop).map_err(unusable)
 }
 
 fn check_byte_level(

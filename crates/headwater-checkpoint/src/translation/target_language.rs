@@ -63,9 +63,9 @@ impl TargetLanguage {
             Self::Unnamed => Err(Error::NoTargetLanguage),
             Self::Contradicted((first, (_, one)), (second, (_, other))) => {
                 Err(Error::TwoTargetLanguages {
-                    first: *first,
+                    first,
                     one: one.clone(),
-                    second: *second,
+                    second,
                     other: other.clone(),
                 })
             }

@@ -230,14 +230,14 @@ fn write_mbart(to: &Path) {
             "rstrip": false, "normalized": false, "special": true
         })
     };
-    let vocab: BTreeMap<String, u32> = (0..46)
+    let vocab: Vec<(String, f64)> = (0..46)
         .map(|id| match id {
-            0 => ("<s>".to_owned(), id),
-            1 => ("<pad>".to_owned(), id),
-            2 => ("</s>".to_owned(), id),
-            3 => ("<unk>".to_owned(), id),
-            4..=6 => (['a', 'b', 'c'][id as usize - 4].to_string(), id),
-            _ => (format!("word{id}"), id),
+            0 => ("<s>".to_owned(), 0.0),
+            1 => ("<pad>".to_owned(), 0.0),
+            2 => ("</s>".to_owned(), 0.0),
+            3 => ("<unk>".to_owned(), 0.0),
+            4..=6 => (['a', 'b', 'c'][id - 4].to_string(), -1.0),
+            _ => (format!("word{id}"), -2.0),
         })
         .collect();
     let piece = |name: &str| serde_json::json!({"SpecialToken": {"id": name, "type_id": 0}});
@@ -260,7 +260,7 @@ fn write_mbart(to: &Path) {
             }
         },
         "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "<unk>"}
+        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": false}
     });
     fs::write(to.join("tokenizer.json"), tokenizer.to_string()).unwrap();
 }
