@@ -151,17 +151,23 @@ mod tests {
         bitext.read_gold(file.path(), Numbering::FromOne)
     }
 
+    /// An error and everything behind it, as a program shows it.
+    fn causes(error: &dyn std::error::Error) -> String {
+        let behind = error.source().map(causes).unwrap_or_default();
+        format!("{error}: {behind}")
+    }
+
     #[test]
     fn lines_that_do_not_pair_are_named() {
         let error = bitext(&["a", "b"], &["c"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "`a.de` has 2 lines and `a.en` 1; each line of one must be the translation of the same line of the other"
+            r#""a.de" has 2 lines and "a.en" 1; each line of one must be the translation of the same line of the other"#
         );
         let error = bitext(&["a", "b"], &["c", " "]).unwrap_err().to_string();
-        assert!(error.starts_with("line 2 of `a.en` is empty"), "{error}");
+        assert!(error.starts_with(r#"line 2 of "a.en" is empty"#), "{error}");
         let error = bitext(&[], &[]).unwrap_err().to_string();
-        assert!(error.starts_with("`a.de` has no line"), "{error}");
+        assert!(error.starts_with(r#""a.de" has no line"#), "{error}");
     }
 
     #[test]
@@ -200,15 +206,15 @@ mod tests {
         assert_eq!(gold("1-1 2p2\n1s1\n").unwrap().len(), 2);
         let error = gold("1-1\n").unwrap_err().to_string();
         assert!(error.contains("has 1 line for 2 sentence pairs"), "{error}");
-        let error = gold("1-1\n1-2\n").unwrap_err().to_string();
+        let error = causes(&gold("1-1\n1-2\n").unwrap_err());
         assert!(error.contains("line 2: link \"1-2\""), "{error}");
         // A line a link needs no line for a pair without links.
         let triples = gold("0001 2 1 P\n0001 1 1 S\n").unwrap();
         let links: Vec<String> = triples.iter().map(ToString::to_string).collect();
         assert_eq!(links, ["0-0 1p0", ""]);
-        let error = gold("1-1\n2 1 1 S\n").unwrap_err().to_string();
+        let error = causes(&gold("1-1\n2 1 1 S\n").unwrap_err());
         assert!(error.contains("line 2 is of another notation"), "{error}");
-        let error = gold("1-1\nx\n").unwrap_err().to_string();
+        let error = causes(&gold("1-1\nx\n").unwrap_err());
         assert!(error.contains("line 2: \"x\" is no link"), "{error}");
     }
 }
