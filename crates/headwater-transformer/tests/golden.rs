@@ -146,16 +146,16 @@ fn families_equal_transformers() {
             if !checkpoint.warnings().is_empty() {
                 wrong.push(format!("{name}, old {old}: {:?}", checkpoint.warnings()));
             }
-            // BLOOM's code has √(2/π) of its tanh as 0.79788456; here it is not rounded.
-            let float64 = if name.starts_with("bloom") {
-                1e-9
-            } else {
-                1e-10
-            };
-            for (precision, tolerance) in [(Precision::F64, float64), (Precision::F32, 1e-4)] {
-                let found = hidden_states_deviation(&checkpoint, name, precision);
-                if found.of_largest.is_nan() || found.of_largest > tolerance {
-                    wrong.push(format!("{name}, old {old}, {precision}: {found:?}"));
+            for &device in DeviceName::ENABLED {
+                for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
+                    if !device.supports(precision) {
+                        continue;
+                    }
+                    let found = hidden_states_deviation(&checkpoint, name, device, precision);
+                    if found.of_largest.is_nan() || found.of_largest > tolerance {
+                        let what = format!("{name}, old {old}, on {device} in {precision}");
+                        wrong.push(format!("{what}: {found:?}"));
+                    }
                 }
             }
         }
@@ -163,8 +163,13 @@ fn families_equal_transformers() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn hidden_states_deviation(checkpoint: &Checkpoint, name: &str, precision: Precision) -> Deviation {
-    let model = Model::load(checkpoint, DeviceName::Flex, precision).unwrap();
+fn hidden_states_deviation(
+    checkpoint: &Checkpoint,
+    name: &str,
+    device: DeviceName,
+    precision: Precision,
+) -> Deviation {
+    let model = Model::load(checkpoint, device, precision).unwrap();
     let expected = Expected::of(name);
     let mut largest = Deviation::default();
     for (case, inputs) in cases(name) {
