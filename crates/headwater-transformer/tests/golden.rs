@@ -146,11 +146,12 @@ fn families_equal_transformers() {
             if !checkpoint.warnings().is_empty() {
                 wrong.push(format!("{name}, old {old}: {:?}", checkpoint.warnings()));
             }
-            for &device in DeviceName::ENABLED {
+            // A graphics device in software would take half an hour for these.
+            let cpus = DeviceName::ENABLED
+                .iter()
+                .filter(|device| device.name() == "flex");
+            for &device in cpus {
                 for (precision, tolerance) in [(Precision::F64, 1e-10), (Precision::F32, 1e-4)] {
-                    if !device.supports(precision) {
-                        continue;
-                    }
                     let found = hidden_states_deviation(&checkpoint, name, device, precision);
                     if found.of_largest.is_nan() || found.of_largest > tolerance {
                         let what = format!("{name}, old {old}, on {device} in {precision}");

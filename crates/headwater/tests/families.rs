@@ -1,5 +1,6 @@
 //! Decoders of today's families against transformers, its float32 casts lifted, and
 //! a naive program that materialises every part and integrates numerically.
+#![cfg(feature = "flex")]
 
 use headwater::checkpoint::HubOptions;
 use headwater::{Analyzer, DeviceName, Input, LoadOptions, Precision, Request};
@@ -148,12 +149,10 @@ fn check_logits(
     true
 }
 
-/// Every device in each precision that it has.
-fn everywhere() -> Vec<(DeviceName, Precision)> {
-    let devices = DeviceName::ENABLED.iter();
-    let both = devices.flat_map(|&device| [Precision::F64, Precision::F32].map(|p| (device, p)));
-    both.filter(|(device, precision)| device.supports(*precision))
-        .collect()
+/// The CPU in both precisions. On other devices these families have not been compared
+/// yet, and a graphics device in software would take half an hour.
+fn everywhere() -> [(DeviceName, Precision); 2] {
+    [Precision::F64, Precision::F32].map(|precision| (DeviceName::Flex, precision))
 }
 
 #[test]
