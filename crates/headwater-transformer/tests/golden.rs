@@ -146,7 +146,7 @@ fn families_equal_transformers() {
             if !checkpoint.warnings().is_empty() {
                 wrong.push(format!("{name}, old {old}: {:?}", checkpoint.warnings()));
             }
-            // A graphics device in software would take half an hour for these.
+            // Other devices are to compare these families yet.
             let cpus = DeviceName::ENABLED
                 .iter()
                 .filter(|device| device.name() == "flex");

@@ -149,8 +149,8 @@ fn check_logits(
     true
 }
 
-/// The CPU in both precisions. On other devices these families have not been compared
-/// yet, and a graphics device in software would take half an hour.
+/// The CPU in both precisions. On other devices the arrays of these families have not
+/// been compared yet.
 fn everywhere() -> [(DeviceName, Precision); 2] {
     [Precision::F64, Precision::F32].map(|precision| (DeviceName::Flex, precision))
 }
